@@ -1,0 +1,1 @@
+"""Deterministic PostgreSQL deadlocks for Django."""

@@ -1,0 +1,1 @@
+//! Connections: what a DSN means, how a connection is opened, and the pools that sessions draw from.
