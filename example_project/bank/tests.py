@@ -1,0 +1,91 @@
+"""The bank's tests: the ones that any project has, all of which pass although one transfer can deadlock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.db import IntegrityError
+from django.test import SimpleTestCase, TestCase
+
+from bank.models import Account
+from bank.transfers import InsufficientFunds, transfer_naive, transfer_ordered
+from bank_site.settings import database_from_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class TransferTests(TestCase):
+    """Both transfers move money alike, as long as nobody else does at the same time."""
+
+    transfers: ClassVar[list[Callable[[int, int, int], None]]] = [transfer_naive, transfer_ordered]
+    ada: ClassVar[Account]
+    bob: ClassVar[Account]
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Make two accounts."""
+        cls.ada = Account.objects.create(owner="Ada", balance=100)
+        cls.bob = Account.objects.create(owner="Bob", balance=100)
+
+    def balances(self) -> list[int]:
+        """Return both balances as the database has them."""
+        return list(Account.objects.order_by("pk").values_list("balance", flat=True))
+
+    def test_moves_the_amount_in_both_directions(self) -> None:
+        for transfer in self.transfers:
+            with self.subTest(transfer.__name__):
+                transfer(self.ada.pk, self.bob.pk, 30)
+                self.assertEqual(self.balances(), [70, 130])
+                transfer(self.bob.pk, self.ada.pk, 30)
+                self.assertEqual(self.balances(), [100, 100])
+
+    def test_refuses_more_than_there_is(self) -> None:
+        for transfer in self.transfers:
+            with (
+                self.subTest(transfer.__name__),
+                self.assertRaisesMessage(InsufficientFunds, "Ada has 100, which is less than 101."),
+            ):
+                transfer(self.ada.pk, self.bob.pk, 101)
+        self.assertEqual(self.balances(), [100, 100])
+
+    def test_refuses_what_is_no_transfer(self) -> None:
+        for transfer in self.transfers:
+            for target, amount in ((self.bob.pk, 0), (self.bob.pk, -5), (self.ada.pk, 5)):
+                with self.subTest(transfer.__name__, amount=amount), self.assertRaises(ValueError):
+                    transfer(self.ada.pk, target, amount)
+        self.assertEqual(self.balances(), [100, 100])
+
+    def test_needs_both_accounts(self) -> None:
+        for transfer in self.transfers:
+            with self.subTest(transfer.__name__), self.assertRaises(Account.DoesNotExist):
+                transfer(self.ada.pk, 0, 10)
+        self.assertEqual(self.balances(), [100, 100])
+
+    def test_the_database_itself_refuses_an_overdraft(self) -> None:
+        with self.assertRaises(IntegrityError):
+            Account.objects.filter(pk=self.ada.pk).update(balance=-1)
+
+
+class DatabaseUrlTests(SimpleTestCase):
+    """What DATABASE_URL may say."""
+
+    def test_everything_percent_encoded(self) -> None:
+        database = database_from_url(
+            "postgresql://an%40user:p%3Aw%2F@db.example:5433/a%20name?sslmode=require"
+        )
+        self.assertEqual(database["USER"], "an@user")
+        self.assertEqual(database["PASSWORD"], "p:w/")
+        self.assertEqual((database["HOST"], database["PORT"]), ("db.example", "5433"))
+        self.assertEqual(database["NAME"], "a name")
+        self.assertEqual(database["OPTIONS"], {"sslmode": "require"})
+
+    def test_a_unix_socket(self) -> None:
+        for url in (
+            "postgresql://postgres@/postgres?host=/tmp/Socket&port=5432",
+            "postgresql://postgres@/postgres?host=%2Ftmp%2FSocket&port=5432",
+            "postgres://postgres@%2Ftmp%2FSocket:5432/postgres",
+        ):
+            with self.subTest(url):
+                database = database_from_url(url)
+                self.assertEqual((database["HOST"], database["PORT"]), ("/tmp/Socket", "5432"))

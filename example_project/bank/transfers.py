@@ -1,0 +1,46 @@
+"""The same transfer twice: as it is usually written, which deadlocks, and as it ought to be."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from bank.models import Account
+
+
+class InsufficientFunds(Exception):  # noqa: N818 - the bank's own word
+    """The source has less than the amount; nothing was moved."""
+
+
+def transfer_naive(source: int, target: int, amount: int) -> None:
+    """Move an amount from one account to another, locking them as they come.
+
+    Two of these in opposite directions, A to B and B to A, each lock their source and then wait for each other.
+    """
+    with transaction.atomic():
+        payer = Account.objects.select_for_update().get(pk=source)
+        payee = Account.objects.select_for_update().get(pk=target)
+        _move(payer, payee, amount)
+
+
+def transfer_ordered(source: int, target: int, amount: int) -> None:
+    """Move an amount from one account to another, locking them in the order of their primary keys.
+
+    Everybody locks the lower key first: whoever waits holds nothing that the other one could want. Two
+    statements, since the order in which ``ORDER BY … FOR UPDATE`` locks may differ from the order it returns.
+    """
+    with transaction.atomic():
+        locked = {key: Account.objects.select_for_update().get(pk=key) for key in sorted({source, target})}
+        _move(locked[source], locked[target], amount)
+
+
+def _move(payer: Account, payee: Account, amount: int) -> None:
+    if amount <= 0:
+        raise ValueError(f"A transfer of {amount} moves nothing. Give an amount above zero.")
+    if payer.pk == payee.pk:
+        raise ValueError("An account cannot pay itself. Give two accounts.")
+    if payer.balance < amount:
+        raise InsufficientFunds(f"{payer.owner} has {payer.balance}, which is less than {amount}.")
+    payer.balance -= amount
+    payee.balance += amount
+    payer.save(update_fields=["balance"])
+    payee.save(update_fields=["balance"])
