@@ -1,7 +1,6 @@
 //! The form `postgresql://user:password@host:port,host:port/dbname?keyword=value` (libpq, "Connection URIs").
 
 use super::error::{ConninfoError, Name};
-use super::keyword_value::is_space;
 use super::parameters::Parameters;
 
 const PREFIXES: [&str; 2] = ["postgresql://", "postgres://"];
@@ -149,7 +148,7 @@ fn store(
 /// Undoes percent-encoding. Spaces around the text are dropped, spaces inside are an error.
 fn decode(encoded: &str, part: &'static str) -> Result<String, ConninfoError> {
     let text = encoded.trim_start_matches(' ');
-    let end = text.find(is_space).unwrap_or(text.len());
+    let end = text.find(' ').unwrap_or(text.len());
     let mut decoded = Vec::with_capacity(end);
     let mut bytes = text[..end].bytes();
     while let Some(byte) = bytes.next() {
