@@ -15,8 +15,8 @@ HELP = {"--help", "-h"}
 def database(arguments: list[str]) -> AbstractContextManager[object]:
     """Return what provides DATABASE_URL while the command runs."""
     command = arguments[1] if len(arguments) > 1 else "help"
-    # The children of runserver's reloader and of `test --parallel` find DATABASE_URL set by their parent, whose
-    # server they share. That is also why it is started here and not in settings.py, which each of them imports.
+    # The children of runserver's reloader and of `test --parallel` find DATABASE_URL set by their parent and
+    # share its server. That is also why it starts here and not in settings.py, which each of them imports.
     if "DATABASE_URL" in os.environ or command in WITHOUT_DATABASE or HELP.intersection(arguments):
         return nullcontext()
     from bank_site.throwaway import throwaway_database

@@ -1,4 +1,4 @@
-"""The same transfer twice: as it is usually written, which deadlocks, and as it ought to be."""
+"""The same transfer twice: as it is usually written, which deadlocks, and as it should be."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class InsufficientFunds(Exception):  # noqa: N818 - the bank's own word
 def transfer_naive(source: int, target: int, amount: int) -> None:
     """Move an amount from one account to another, locking them as they come.
 
-    Two of these in opposite directions, A to B and B to A, each lock their source and then wait for each other.
+    Two of these in opposite directions each lock their source, and then wait for each other's.
     """
     with transaction.atomic():
         payer = Account.objects.select_for_update().get(pk=source)
@@ -25,8 +25,7 @@ def transfer_naive(source: int, target: int, amount: int) -> None:
 def transfer_ordered(source: int, target: int, amount: int) -> None:
     """Move an amount from one account to another, locking them in the order of their primary keys.
 
-    Everybody locks the lower key first: whoever waits holds nothing that the other one could want. Two
-    statements, since the order in which ``ORDER BY … FOR UPDATE`` locks may differ from the order it returns.
+    Everybody locks the lower key first: whoever waits for it holds nothing that the others could want.
     """
     with transaction.atomic():
         locked = {key: Account.objects.select_for_update().get(pk=key) for key in sorted({source, target})}

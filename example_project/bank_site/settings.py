@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def database_from_url(url: str) -> dict[str, Any]:
-    """Return Django's settings for a postgresql:// URI; ``?host=`` and ``?port=`` win, other keys are options."""
+    """Return Django's settings for a postgresql:// URI; ``?host=``, ``?port=`` win, the rest is OPTIONS."""
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
         raise ImproperlyConfigured(
@@ -31,7 +31,7 @@ def database_from_url(url: str) -> dict[str, Any]:
     }
 
 
-SECRET_KEY = "an example has no secrets"  # noqa: S105
+SECRET_KEY = "an example has no secrets"
 DEBUG = True
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 @contextmanager
 def throwaway_database(*, filled: bool) -> Iterator[None]:
     """Have DATABASE_URL name a fresh PostgreSQL in the block; ``filled`` with the tables and two accounts."""
-    # SIGTERM shall end the command the way Ctrl-C does. The server would go in any case, but runserver's reloader
-    # would leave its child behind.
+    # SIGTERM shall end the command as Ctrl-C does, with all its clean-up. The server would go in any case.
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         with EmbeddedServer() as server:
