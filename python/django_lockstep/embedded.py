@@ -54,10 +54,10 @@ class EmbeddedError(LockstepError):
 class EmbeddedServer:
     """One throw-away PostgreSQL, as a context manager or by ``start()`` and ``stop()``.
 
-    The superuser is ``postgres``; ``settings`` are server parameters as ``postgres -c`` takes them. ``dsn`` is
-    a ``postgresql://`` URI; ``pid`` (the postmaster's) and ``server_version`` are None until the server has
-    started. A forked child may connect, but neither stops the server nor keeps it alive. Raises EmbeddedError
-    for settings that are the launcher's own, and on Windows.
+    The superuser is ``postgres``; ``settings`` are server parameters, as ``postgres -c`` takes them. ``dsn``
+    is a ``postgresql://`` URI; ``pid`` (the postmaster's) and ``server_version`` are None until the server
+    has started. A forked child may connect, but neither stops the server nor keeps it alive. Raises
+    EmbeddedError for settings that are the launcher's own, and on Windows.
     """
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
@@ -518,10 +518,9 @@ def _pid_file(data: Path) -> list[str]:
 
 def _stop_orphan(data: Path) -> None:
     """Stop a server whose supervisor was killed (on Linux it has stopped by itself)."""
-    lines = _pid_file(data)
     deadline = time.monotonic() + 10
     with contextlib.suppress(ProcessLookupError):
-        while lines and time.monotonic() < deadline:
+        while (lines := _pid_file(data)) and time.monotonic() < deadline:
             os.kill(abs(int(lines[0])), signal.SIGQUIT)  # a minus marks the server that initdb uses
             time.sleep(0.01)
 
