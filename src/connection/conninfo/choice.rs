@@ -153,10 +153,6 @@ impl TlsVersion {
             .into_iter()
             .find(|version| version.as_str().eq_ignore_ascii_case(word))
             .map(Some)
-            .ok_or_else(|| ConninfoError::InvalidValue {
-                keyword,
-                value: word.to_owned(),
-                allowed: &Self::NAMES,
-            })
+            .ok_or_else(|| ConninfoError::InvalidValue { keyword, value: word.to_owned(), allowed: &Self::NAMES })
     }
 }

@@ -68,11 +68,7 @@ impl UserFile {
     #[must_use]
     pub fn path(self, environment: &dyn Environment) -> Option<PathBuf> {
         let home = environment.home()?;
-        let tls_directory = if cfg!(windows) {
-            "postgresql"
-        } else {
-            ".postgresql"
-        };
+        let tls_directory = if cfg!(windows) { "postgresql" } else { ".postgresql" };
         Some(match self {
             Self::Passfile if cfg!(windows) => home.join("postgresql").join("pgpass.conf"),
             Self::Passfile => home.join(".pgpass"),
@@ -122,11 +118,7 @@ impl Environment for SystemEnvironment {
         };
         #[cfg(not(unix))]
         let (mode, owned_by_root) = (None, false);
-        Some(FileStatus {
-            kind,
-            mode,
-            owned_by_root,
-        })
+        Some(FileStatus { kind, mode, owned_by_root })
     }
 
     fn read(&self, path: &Path) -> io::Result<String> {

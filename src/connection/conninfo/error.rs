@@ -23,13 +23,8 @@ impl Name {
     pub(super) fn new(name: &str, position: usize, after_secret: bool) -> Self {
         let like_a_keyword = !name.is_empty()
             && name.len() <= 40
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        Self {
-            shown: (like_a_keyword && !after_secret).then(|| name.to_owned()),
-            position,
-        }
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        Self { shown: (like_a_keyword && !after_secret).then(|| name.to_owned()), position }
     }
 }
 
@@ -92,9 +87,7 @@ pub enum ConninfoError {
         part: &'static str,
     },
     /// White space inside a part of a URI.
-    #[error(
-        "unexpected spaces found in the {part} of the URI, use percent-encoded spaces (%20) instead"
-    )]
+    #[error("unexpected spaces found in the {part} of the URI, use percent-encoded spaces (%20) instead")]
     UnencodedSpace {
         /// Which part of the URI.
         part: &'static str,
@@ -112,9 +105,7 @@ pub enum ConninfoError {
     #[error("IPv6 host address may not be empty in URI")]
     EmptyBrackets,
     /// Something other than a port, a path, a query or another host after `]`.
-    #[error(
-        "unexpected character \"{character}\" at position {position} in URI (expected \":\" or \"/\")"
-    )]
+    #[error("unexpected character \"{character}\" at position {position} in URI (expected \":\" or \"/\")")]
     UnexpectedCharacter {
         /// The character.
         character: char,
@@ -240,13 +231,17 @@ pub enum ConninfoError {
         /// The keyword of the upper bound.
         maximum: &'static str,
     },
-    /// `require_auth` with `!a,b` or `a,!b`.
-    #[error("require_auth method \"{method}\" cannot be mixed with {others} methods")]
-    RequireAuthMixed {
+    /// `require_auth` with `!a,b`.
+    #[error("require_auth method \"{method}\" cannot be mixed with negative methods")]
+    RequireAuthAfterNegative {
         /// The method.
         method: String,
-        /// `negative` or `non-negative`.
-        others: &'static str,
+    },
+    /// `require_auth` with `a,!b`.
+    #[error("negative require_auth method \"{method}\" cannot be mixed with non-negative methods")]
+    RequireAuthNegative {
+        /// The method, with its `!`.
+        method: String,
     },
     /// `require_auth` with the same method twice.
     #[error("require_auth method \"{method}\" is specified more than once")]
@@ -281,8 +276,8 @@ impl ConninfoError {
     pub fn hint(&self) -> String {
         match self {
             Self::MissingEquals { .. } | Self::UnterminatedQuote => {
-                "Write keyword=value pairs separated by spaces, and put single quotes around a value with \
-                 spaces in it, with \\' and \\\\ for a quote and a backslash."
+                "Write a URI that begins with postgresql://, or keyword=value pairs with spaces between them \
+                 and single quotes around a value with spaces in it (\\' for a quote, \\\\ for a backslash)."
                     .into()
             }
             Self::UnknownKeyword { .. } | Self::UnknownQueryParameter { .. } => {
@@ -317,7 +312,9 @@ impl ConninfoError {
                 "Give hostaddr a plain IPv4 or IPv6 address, and put a name into host.".into()
             }
             Self::AtSignInHost => "Write \"@\" in the user name or password of a URI as %40.".into(),
-            Self::SocketPathTooLong { .. } => "Give host a shorter directory, for instance through a symbolic link.".into(),
+            Self::SocketPathTooLong { .. } => {
+                "Give host a shorter directory, for instance through a symbolic link.".into()
+            }
             Self::ServiceNotFound { service } => format!(
                 "Define [{service}] in ~/.pg_service.conf or in the file that servicefile or PGSERVICEFILE names."
             ),
@@ -330,7 +327,7 @@ impl ConninfoError {
             Self::NoUser => "Set user or PGUSER.".into(),
             Self::WeakSslMode { because, instead, .. } => format!("Set sslmode to {instead}, or drop {because}."),
             Self::VersionRange { minimum, maximum } => format!("Lower {minimum} or raise {maximum}."),
-            Self::RequireAuthMixed { .. } => {
+            Self::RequireAuthAfterNegative { .. } | Self::RequireAuthNegative { .. } => {
                 "Write either only the methods to allow or only the methods to forbid, each with \"!\".".into()
             }
             Self::RequireAuthDuplicate { .. } => "Name each method of require_auth once.".into(),
@@ -341,10 +338,9 @@ impl ConninfoError {
             }
             Self::Refused { keyword, origin, .. } => match origin {
                 Origin::Environment(variable) => format!("Unset {variable} for this run."),
-                Origin::Service(path) => format!(
-                    "Remove {keyword} from the service in \"{}\", or use a service without it.",
-                    path.display()
-                ),
+                Origin::Service(path) => {
+                    format!("Remove {keyword} from the service in \"{}\", or use a service without it.", path.display())
+                }
                 Origin::Given | Origin::Default => {
                     format!("Leave {keyword} out, or give this run a connection string of its own without it.")
                 }

@@ -8,33 +8,22 @@ use super::parameters::Parameters;
 
 /// Reads a C `int`, with white space around it if need be.
 pub(super) fn parse(keyword: &'static str, text: &str) -> Result<i32, ConninfoError> {
-    text.trim_matches(is_space)
-        .parse()
-        .map_err(|_| ConninfoError::InvalidInteger {
-            keyword,
-            value: text.to_owned(),
-        })
+    text.trim_matches(is_space).parse().map_err(|_| ConninfoError::InvalidInteger { keyword, value: text.to_owned() })
 }
 
 /// The value of a keyword, if it is set.
 fn optional(parameters: &Parameters, keyword: &'static str) -> Result<Option<i32>, ConninfoError> {
-    parameters
-        .get(keyword)
-        .map(|text| parse(keyword, text))
-        .transpose()
+    parameters.get(keyword).map(|text| parse(keyword, text)).transpose()
 }
 
 /// A positive number, or nothing: libpq takes 0 and less for the system's default.
 fn positive(parameters: &Parameters, keyword: &'static str) -> Result<Option<u32>, ConninfoError> {
-    Ok(optional(parameters, keyword)?
-        .and_then(|number| u32::try_from(number).ok())
-        .filter(|&number| number > 0))
+    Ok(optional(parameters, keyword)?.and_then(|number| u32::try_from(number).ok()).filter(|&number| number > 0))
 }
 
 /// `connect_timeout`: how long one host may take; `None` means for ever.
 pub(super) fn connect_timeout(parameters: &Parameters) -> Result<Option<Duration>, ConninfoError> {
-    Ok(positive(parameters, "connect_timeout")?
-        .map(|seconds| Duration::from_secs(u64::from(seconds))))
+    Ok(positive(parameters, "connect_timeout")?.map(|seconds| Duration::from_secs(u64::from(seconds))))
 }
 
 /// TCP's own timers (libpq, "keepalives" and following). `None` leaves the operating system's default.

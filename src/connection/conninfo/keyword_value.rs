@@ -23,9 +23,7 @@ pub(super) fn parse(text: &str) -> Result<Parameters, ConninfoError> {
         let name = cursor.take_while(|character| character != '=' && !is_space(character));
         cursor.skip_spaces();
         if cursor.next() != Some('=') {
-            return Err(ConninfoError::MissingEquals {
-                name: Name::new(&name, position, after_secret),
-            });
+            return Err(ConninfoError::MissingEquals { name: Name::new(&name, position, after_secret) });
         }
         cursor.skip_spaces();
         let value = cursor.value()?;
@@ -54,10 +52,7 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(text: &'a str) -> Self {
-        Self {
-            rest: text.chars().peekable(),
-            position: 0,
-        }
+        Self { rest: text.chars().peekable(), position: 0 }
     }
 
     fn next(&mut self) -> Option<char> {

@@ -37,19 +37,8 @@ pub struct Keyword {
 
 impl Keyword {
     const fn new(name: &'static str, variable: &'static str, about: &'static str) -> Self {
-        let variable = if variable.is_empty() {
-            None
-        } else {
-            Some(variable)
-        };
-        Self {
-            name,
-            variable,
-            default: None,
-            secret: false,
-            treatment: Treatment::Honoured,
-            about,
-        }
+        let variable = if variable.is_empty() { None } else { Some(variable) };
+        Self { name, variable, default: None, secret: false, treatment: Treatment::Honoured, about }
     }
 
     const fn default(mut self, value: &'static str) -> Self {
@@ -73,8 +62,10 @@ impl Keyword {
     }
 }
 
-const NO_GSSAPI: &str = "GSSAPI is not built in, so there is nothing for it to adjust; a server that insists on GSSAPI says so";
-const NO_OAUTH: &str = "OAuth is not built in, so there is nothing for it to adjust; a server that insists on OAuth says so";
+const NO_GSSAPI: &str =
+    "GSSAPI is not built in, so there is nothing for it to adjust; a server that insists on GSSAPI says so";
+const NO_OAUTH: &str =
+    "OAuth is not built in, so there is nothing for it to adjust; a server that insists on OAuth says so";
 const NO_SCRAM_KEYS: &str = "logging in with SCRAM keys instead of a password is not built in";
 
 /// The keywords of libpq.

@@ -35,8 +35,7 @@ use std::time::Duration;
 
 pub use authentication::{AuthMethod, RequireAuth};
 pub use choice::{
-    ChannelBinding, LoadBalanceHosts, SslCertMode, SslMode, SslNegotiation, TargetSessionAttrs,
-    TlsVersion,
+    ChannelBinding, LoadBalanceHosts, SslCertMode, SslMode, SslNegotiation, TargetSessionAttrs, TlsVersion,
 };
 pub use environment::{Environment, FileKind, FileStatus, SystemEnvironment, UserFile};
 pub use error::{ConninfoError, Name};
@@ -88,10 +87,7 @@ impl Conninfo {
 
     /// Resolves keyword arguments as psycopg and psycopg2 do, which is what Django's settings go through: a
     /// `dbname` is always a name, and an empty value is a value.
-    pub fn resolve_driver_pairs<I>(
-        pairs: I,
-        environment: &dyn Environment,
-    ) -> Result<Self, ConninfoError>
+    pub fn resolve_driver_pairs<I>(pairs: I, environment: &dyn Environment) -> Result<Self, ConninfoError>
     where
         I: IntoIterator<Item = (String, String)>,
     {
@@ -105,20 +101,25 @@ impl Conninfo {
         environment: &dyn Environment,
     ) -> Result<Self, ConninfoError> {
         resolution::fill_in(&mut parameters, environment)?;
-        let targets = target::targets(&parameters, environment)?;
+        // The order of the checks is libpq's, so that of two mistakes the same one is reported.
+        let lists = target::Lists::split(&parameters)?;
         let ssl = SslOptions::read(&parameters, environment)?;
-        ignored.extend(resolution::sift(&parameters)?);
         let word = |keyword| parameters.get(keyword).unwrap_or_default();
+        resolution::check_gssencmode(&parameters)?;
+        let target_session_attrs = TargetSessionAttrs::parse(word("target_session_attrs"))?;
+        let load_balance_hosts = LoadBalanceHosts::parse(word("load_balance_hosts"))?;
+        resolution::check_protocol_versions(&parameters)?;
+        ignored.extend(resolution::sift(&parameters)?);
         let mut conninfo = Self {
+            targets: lists.targets(&parameters, environment)?,
             connect_timeout: integer::connect_timeout(&parameters)?,
             tcp_timers: TcpTimers::read(&parameters)?,
-            target_session_attrs: TargetSessionAttrs::parse(word("target_session_attrs"))?,
-            load_balance_hosts: LoadBalanceHosts::parse(word("load_balance_hosts"))?,
             session_settings: session_settings(environment),
             passfile: None,
             warnings: Vec::new(),
+            target_session_attrs,
+            load_balance_hosts,
             parameters,
-            targets,
             ssl,
             ignored,
         };
@@ -131,11 +132,8 @@ impl Conninfo {
         if self.parameters.filled("password").is_some() {
             return;
         }
-        let path = self
-            .parameters
-            .filled("passfile")
-            .map(PathBuf::from)
-            .or_else(|| UserFile::Passfile.path(environment));
+        let path =
+            self.parameters.filled("passfile").map(PathBuf::from).or_else(|| UserFile::Passfile.path(environment));
         match path.map(|path| Passfile::read(&path, environment)) {
             Some(Ok(passfile)) => self.passfile = passfile,
             Some(Err(warning)) => self.warnings.push(warning),
@@ -179,8 +177,7 @@ impl Conninfo {
     #[must_use]
     pub fn application_name(&self) -> Option<&str> {
         let name = self.parameters.get("application_name");
-        name.or_else(|| self.parameters.get("fallback_application_name"))
-            .filter(|name| !name.is_empty())
+        name.or_else(|| self.parameters.get("fallback_application_name")).filter(|name| !name.is_empty())
     }
 
     /// `fallback_application_name` itself.
@@ -241,9 +238,7 @@ impl Conninfo {
     #[must_use]
     pub fn value(&self, keyword: &str) -> Option<(&str, &Origin)> {
         keywords::find(keyword).filter(|keyword| !keyword.secret)?;
-        self.parameters
-            .parameter(keyword)
-            .map(|parameter| (parameter.value.as_str(), &parameter.origin))
+        self.parameters.parameter(keyword).map(|parameter| (parameter.value.as_str(), &parameter.origin))
     }
 
     /// The whole as a keyword/value string without secrets and without libpq's defaults, for messages.
@@ -284,13 +279,12 @@ impl Conninfo {
 
 /// What libpq's `PGDATESTYLE`, `PGTZ` and `PGGEQO` become in the start-up message.
 fn session_settings(environment: &dyn Environment) -> Vec<(&'static str, String)> {
-    [
-        ("PGDATESTYLE", "datestyle"),
-        ("PGTZ", "timezone"),
-        ("PGGEQO", "geqo"),
-    ]
-    .into_iter()
-    .filter_map(|(variable, setting)| environment.var(variable).map(|value| (setting, value)))
-    .filter(|(_, value)| !value.eq_ignore_ascii_case("default"))
-    .collect()
+    [("PGDATESTYLE", "datestyle"), ("PGTZ", "timezone"), ("PGGEQO", "geqo")]
+        .into_iter()
+        .filter_map(|(variable, setting)| environment.var(variable).map(|value| (setting, value)))
+        .filter(|(_, value)| !value.eq_ignore_ascii_case("default"))
+        .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,11 +49,7 @@ impl Parameters {
         if dsn.contains('\0') {
             return Err(ConninfoError::Nul);
         }
-        if uri::is_uri(dsn) {
-            uri::parse(dsn)
-        } else {
-            keyword_value::parse(dsn)
-        }
+        if uri::is_uri(dsn) { uri::parse(dsn) } else { keyword_value::parse(dsn) }
     }
 
     /// Whether libpq takes this `dbname` for a whole connection string.
@@ -78,21 +74,12 @@ impl Parameters {
 
     /// Sets a parameter, whatever was there before.
     pub(super) fn set(&mut self, keyword: &Keyword, value: &str, origin: Origin) {
-        self.0.insert(
-            keyword.name,
-            Parameter {
-                value: value.to_owned(),
-                origin,
-            },
-        );
+        self.0.insert(keyword.name, Parameter { value: value.to_owned(), origin });
     }
 
     /// Sets a parameter unless something of higher precedence did.
     pub(super) fn set_default(&mut self, keyword: &Keyword, value: &str, origin: Origin) {
-        self.0.entry(keyword.name).or_insert_with(|| Parameter {
-            value: value.to_owned(),
-            origin,
-        });
+        self.0.entry(keyword.name).or_insert_with(|| Parameter { value: value.to_owned(), origin });
     }
 
     /// Takes over all of `others`.
@@ -102,9 +89,7 @@ impl Parameters {
 
     /// The value of a keyword, empty or not.
     pub(super) fn get(&self, keyword: &str) -> Option<&str> {
-        self.0
-            .get(keyword)
-            .map(|parameter| parameter.value.as_str())
+        self.0.get(keyword).map(|parameter| parameter.value.as_str())
     }
 
     /// The value of a keyword, unless it is empty.
@@ -119,11 +104,7 @@ impl Parameters {
 
     /// Everything that is set, in the order of the keyword table.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static Keyword, &Parameter)> {
-        keywords::KEYWORDS.iter().filter_map(|keyword| {
-            self.0
-                .get(keyword.name)
-                .map(|parameter| (keyword, parameter))
-        })
+        keywords::KEYWORDS.iter().filter_map(|keyword| self.0.get(keyword.name).map(|parameter| (keyword, parameter)))
     }
 }
 
@@ -131,14 +112,7 @@ impl fmt::Debug for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
             .entries(self.iter().map(|(keyword, parameter)| {
-                (
-                    keyword.name,
-                    if keyword.secret {
-                        "(secret)"
-                    } else {
-                        parameter.value.as_str()
-                    },
-                )
+                (keyword.name, if keyword.secret { "(secret)" } else { parameter.value.as_str() })
             }))
             .finish()
     }
@@ -146,7 +120,5 @@ impl fmt::Debug for Parameters {
 
 /// The error for a keyword that no table knows.
 pub(super) fn unknown(name: &str, position: usize, after_secret: bool) -> ConninfoError {
-    ConninfoError::UnknownKeyword {
-        name: Name::new(name, position, after_secret),
-    }
+    ConninfoError::UnknownKeyword { name: Name::new(name, position, after_secret) }
 }

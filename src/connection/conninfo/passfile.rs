@@ -37,10 +37,7 @@ impl fmt::Debug for Passfile {
 impl Passfile {
     /// Reads a password file. One that does not exist has no passwords; one that others may read is not
     /// used, with a warning.
-    pub(super) fn read(
-        path: &Path,
-        environment: &dyn Environment,
-    ) -> Result<Option<Self>, Warning> {
+    pub(super) fn read(path: &Path, environment: &dyn Environment) -> Result<Option<Self>, Warning> {
         let Some(status) = environment.stat(path) else {
             return Ok(None);
         };
@@ -57,23 +54,13 @@ impl Passfile {
     }
 
     /// The password on the first line that fits.
-    pub(super) fn password(
-        &self,
-        host: &str,
-        port: u16,
-        dbname: &str,
-        user: &str,
-    ) -> Option<Secret> {
+    pub(super) fn password(&self, host: &str, port: u16, dbname: &str, user: &str) -> Option<Secret> {
         let port = port.to_string();
         self.0
             .split('\n')
             .map(|line| line.trim_end_matches('\r'))
             .filter(|line| !line.starts_with('#'))
-            .find_map(|line| {
-                [host, &port, dbname, user]
-                    .into_iter()
-                    .try_fold(line, |rest, wanted| field(rest, wanted))
-            })
+            .find_map(|line| [host, &port, dbname, user].into_iter().try_fold(line, |rest, wanted| field(rest, wanted)))
             .map(|rest| Secret::new(unescape(rest)))
             .filter(|password| !password.expose().is_empty())
     }
@@ -124,9 +111,7 @@ mod tests {
     use super::*;
 
     fn password(line: &str) -> Option<String> {
-        Passfile(line.to_owned())
-            .password("db", 5432, "app", "ann")
-            .map(|secret| secret.expose().to_owned())
+        Passfile(line.to_owned()).password("db", 5432, "app", "ann").map(|secret| secret.expose().to_owned())
     }
 
     #[test]
@@ -148,9 +133,6 @@ mod tests {
 
     #[test]
     fn debug_hides_the_text() {
-        assert_eq!(
-            format!("{:?}", Passfile("a:b:c:d:hunter2".into())),
-            "Passfile(..)"
-        );
+        assert_eq!(format!("{:?}", Passfile("a:b:c:d:hunter2".into())), "Passfile(..)");
     }
 }

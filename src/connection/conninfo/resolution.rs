@@ -43,10 +43,7 @@ pub(super) fn collect(
             return Err(ConninfoError::Nul);
         }
         if let Some(driver) = keywords::find_driver(&name) {
-            ignored.push(Ignored {
-                keyword: driver.name,
-                why: driver.why,
-            });
+            ignored.push(Ignored { keyword: driver.name, why: driver.why });
             continue;
         }
         let first_dbname = name == "dbname" && !std::mem::replace(&mut dbname_seen, true);
@@ -65,10 +62,7 @@ pub(super) fn collect(
 }
 
 /// Fills in what was not given.
-pub(super) fn fill_in(
-    parameters: &mut Parameters,
-    environment: &dyn Environment,
-) -> Result<(), ConninfoError> {
+pub(super) fn fill_in(parameters: &mut Parameters, environment: &dyn Environment) -> Result<(), ConninfoError> {
     service::apply(parameters, environment)?;
     for keyword in KEYWORDS {
         if let Some(variable) = keyword.variable
@@ -76,11 +70,7 @@ pub(super) fn fill_in(
         {
             parameters.set_default(keyword, &value, Origin::Environment(variable));
         }
-        if keyword.name == "sslmode"
-            && environment
-                .var("PGREQUIRESSL")
-                .is_some_and(|value| value.starts_with('1'))
-        {
+        if keyword.name == "sslmode" && environment.var("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
             let origin = Origin::Environment("PGREQUIRESSL");
             parameters.set_default(keyword, "require", origin);
         }
@@ -91,11 +81,7 @@ pub(super) fn fill_in(
         }
     }
     // With the system's roots anybody can have a certificate, so a default that checks no name would check nothing.
-    let default_mode = if parameters.get("sslrootcert") == Some("system") {
-        "verify-full"
-    } else {
-        "prefer"
-    };
+    let default_mode = if parameters.get("sslrootcert") == Some("system") { "verify-full" } else { "prefer" };
     if let Some(sslmode) = keywords::find("sslmode") {
         parameters.set_default(sslmode, default_mode, Origin::Default);
     }
@@ -116,7 +102,6 @@ pub(super) fn fill_in(
 
 /// Refuses what cannot be honoured, and lists what is ignored.
 pub(super) fn sift(parameters: &Parameters) -> Result<Vec<Ignored>, ConninfoError> {
-    validate(parameters)?;
     let mut ignored = Vec::new();
     for (keyword, parameter) in parameters.iter() {
         if parameter.origin == Origin::Default || parameter.value.is_empty() {
@@ -124,10 +109,7 @@ pub(super) fn sift(parameters: &Parameters) -> Result<Vec<Ignored>, ConninfoErro
         }
         match keyword.treatment {
             Treatment::Honoured => {}
-            Treatment::Ignored(why) => ignored.push(Ignored {
-                keyword: keyword.name,
-                why,
-            }),
+            Treatment::Ignored(why) => ignored.push(Ignored { keyword: keyword.name, why }),
             Treatment::Refused { harmless, why } => {
                 let harmless = harmless.contains(&parameter.value.as_str())
                     || (keyword.name == "require_auth"
@@ -140,49 +122,38 @@ pub(super) fn sift(parameters: &Parameters) -> Result<Vec<Ignored>, ConninfoErro
                     });
                 }
                 let why = "this value asks for nothing that is missing here";
-                ignored.push(Ignored {
-                    keyword: keyword.name,
-                    why,
-                });
+                ignored.push(Ignored { keyword: keyword.name, why });
             }
         }
     }
     Ok(ignored)
 }
 
-/// Checks the values that libpq checks and nothing else here does.
-fn validate(parameters: &Parameters) -> Result<(), ConninfoError> {
-    const VERSIONS: [&str; 3] = ["3.0", "3.2", "latest"];
-    const GSS_ENCRYPTION: [&str; 3] = ["disable", "prefer", "require"];
-    let (mut minimum, mut maximum) = (0, VERSIONS.len());
-    for (keyword, place) in [
-        ("min_protocol_version", &mut minimum),
-        ("max_protocol_version", &mut maximum),
-    ] {
-        let Some(value) = parameters.filled(keyword) else {
-            continue;
-        };
-        *place = VERSIONS
-            .iter()
-            .position(|version| *version == value)
-            .ok_or_else(|| ConninfoError::InvalidValue {
-                keyword,
-                value: value.to_owned(),
-                allowed: &VERSIONS,
-            })?;
-    }
-    if minimum > maximum {
-        return Err(ConninfoError::VersionRange {
-            minimum: "min_protocol_version",
-            maximum: "max_protocol_version",
-        });
-    }
+/// Checks `gssencmode` as libpq does; whether the value can be honoured is another question.
+pub(super) fn check_gssencmode(parameters: &Parameters) -> Result<(), ConninfoError> {
+    const WORDS: [&str; 3] = ["disable", "prefer", "require"];
     match parameters.get("gssencmode") {
-        Some(value) if !GSS_ENCRYPTION.contains(&value) => Err(ConninfoError::InvalidValue {
-            keyword: "gssencmode",
-            value: value.to_owned(),
-            allowed: &GSS_ENCRYPTION,
-        }),
+        Some(value) if !WORDS.contains(&value) => {
+            Err(ConninfoError::InvalidValue { keyword: "gssencmode", value: value.to_owned(), allowed: &WORDS })
+        }
         _ => Ok(()),
     }
+}
+
+/// Checks the bounds of the version of the wire protocol.
+pub(super) fn check_protocol_versions(parameters: &Parameters) -> Result<(), ConninfoError> {
+    const MINIMUM: &str = "min_protocol_version";
+    const MAXIMUM: &str = "max_protocol_version";
+    const VERSIONS: [&str; 3] = ["3.0", "3.2", "latest"];
+    let place = |keyword, default| match parameters.get(keyword) {
+        None => Ok(default),
+        Some(value) => VERSIONS
+            .iter()
+            .position(|version| *version == value)
+            .ok_or_else(|| ConninfoError::InvalidValue { keyword, value: value.to_owned(), allowed: &VERSIONS }),
+    };
+    if place(MINIMUM, 0)? > place(MAXIMUM, VERSIONS.len())? {
+        return Err(ConninfoError::VersionRange { minimum: MINIMUM, maximum: MAXIMUM });
+    }
+    Ok(())
 }

@@ -10,22 +10,11 @@ use super::parameters::{Origin, Parameters};
 
 /// Where the system's service file is when `PGSYSCONFDIR` is not set. libpq knows one directory, fixed when
 /// it was built: Debian's, Red Hat's and the source's own.
-const SYSTEM_DIRECTORIES: [&str; 3] = [
-    "/etc/postgresql-common",
-    "/etc/sysconfig/pgsql",
-    "/usr/local/pgsql/etc",
-];
+const SYSTEM_DIRECTORIES: [&str; 3] = ["/etc/postgresql-common", "/etc/sysconfig/pgsql", "/usr/local/pgsql/etc"];
 
 /// Adds what the service says, if one was asked for, below what was given.
-pub(super) fn apply(
-    parameters: &mut Parameters,
-    environment: &dyn Environment,
-) -> Result<(), ConninfoError> {
-    let Some(service) = parameters
-        .get("service")
-        .map(str::to_owned)
-        .or_else(|| environment.var("PGSERVICE"))
-    else {
+pub(super) fn apply(parameters: &mut Parameters, environment: &dyn Environment) -> Result<(), ConninfoError> {
+    let Some(service) = parameters.get("service").map(str::to_owned).or_else(|| environment.var("PGSERVICE")) else {
         return Ok(());
     };
 
@@ -34,11 +23,9 @@ pub(super) fn apply(
         .map(str::to_owned)
         .or_else(|| environment.var("PGSERVICEFILE"))
         .map(PathBuf::from);
-    let own = named.clone().or_else(|| {
-        UserFile::ServiceFile
-            .path(environment)
-            .filter(|path| environment.stat(path).is_some())
-    });
+    let own = named
+        .clone()
+        .or_else(|| UserFile::ServiceFile.path(environment).filter(|path| environment.stat(path).is_some()));
     if let Some(path) = own
         && apply_file(parameters, &path, &service, environment)?
     {
@@ -49,13 +36,8 @@ pub(super) fn apply(
         Some(directory) => vec![PathBuf::from(directory)],
         None => SYSTEM_DIRECTORIES.map(PathBuf::from).to_vec(),
     };
-    for path in directories
-        .iter()
-        .map(|directory| directory.join("pg_service.conf"))
-    {
-        if environment.stat(&path).is_some()
-            && apply_file(parameters, &path, &service, environment)?
-        {
+    for path in directories.iter().map(|directory| directory.join("pg_service.conf")) {
+        if environment.stat(&path).is_some() && apply_file(parameters, &path, &service, environment)? {
             return Ok(());
         }
     }
@@ -69,11 +51,7 @@ fn apply_file(
     service: &str,
     environment: &dyn Environment,
 ) -> Result<bool, ConninfoError> {
-    let text = environment
-        .read(path)
-        .map_err(|_| ConninfoError::ServiceFileNotFound {
-            path: path.to_owned(),
-        })?;
+    let text = environment.read(path).map_err(|_| ConninfoError::ServiceFileNotFound { path: path.to_owned() })?;
     let mut found = false;
     for (line, text) in (1..).zip(text.lines()) {
         let text = text.trim_matches(is_space);
@@ -84,9 +62,7 @@ fn apply_file(
             if found {
                 break;
             }
-            found = group
-                .strip_prefix(service)
-                .is_some_and(|rest| rest.starts_with(']'));
+            found = group.strip_prefix(service).is_some_and(|rest| rest.starts_with(']'));
         } else if found {
             apply_line(parameters, text, path, line)?;
         }
@@ -94,27 +70,14 @@ fn apply_file(
     Ok(found)
 }
 
-fn apply_line(
-    parameters: &mut Parameters,
-    text: &str,
-    path: &Path,
-    line: usize,
-) -> Result<(), ConninfoError> {
+fn apply_line(parameters: &mut Parameters, text: &str, path: &Path, line: usize) -> Result<(), ConninfoError> {
     let path = path.to_owned();
     if text.starts_with("ldap") {
         return Err(ConninfoError::ServiceLdap { path, line });
     }
     match text.split_once('=') {
-        Some(("service", _)) => Err(ConninfoError::NestedService {
-            keyword: "service",
-            path,
-            line,
-        }),
-        Some(("servicefile", _)) => Err(ConninfoError::NestedService {
-            keyword: "servicefile",
-            path,
-            line,
-        }),
+        Some(("service", _)) => Err(ConninfoError::NestedService { keyword: "service", path, line }),
+        Some(("servicefile", _)) => Err(ConninfoError::NestedService { keyword: "servicefile", path, line }),
         Some((name, value)) => {
             let Some(keyword) = keywords::find(name) else {
                 return Err(ConninfoError::ServiceSyntax { path, line });

@@ -21,12 +21,7 @@ pub enum TlsFile {
 }
 
 impl TlsFile {
-    fn read(
-        parameters: &Parameters,
-        keyword: &str,
-        file: UserFile,
-        environment: &dyn Environment,
-    ) -> Self {
+    fn read(parameters: &Parameters, keyword: &str, file: UserFile, environment: &dyn Environment) -> Self {
         match parameters.filled(keyword) {
             Some(path) => Self::Given(PathBuf::from(path)),
             None => file.path(environment).map_or(Self::Nowhere, Self::Default),
@@ -113,15 +108,9 @@ pub struct SslOptions {
 }
 
 impl SslOptions {
-    pub(super) fn read(
-        parameters: &Parameters,
-        environment: &dyn Environment,
-    ) -> Result<Self, ConninfoError> {
+    pub(super) fn read(parameters: &Parameters, environment: &dyn Environment) -> Result<Self, ConninfoError> {
         let word = |keyword| parameters.get(keyword).unwrap_or_default();
-        let require_auth = parameters
-            .filled("require_auth")
-            .map(RequireAuth::parse)
-            .transpose()?;
+        let require_auth = parameters.filled("require_auth").map(RequireAuth::parse).transpose()?;
         let channel_binding = ChannelBinding::parse(word("channel_binding"))?;
         let mode = SslMode::parse(word("sslmode"))?;
         let negotiation = SslNegotiation::parse(word("sslnegotiation"))?;
@@ -142,12 +131,7 @@ impl SslOptions {
             }
             RootCertificates::System
         } else {
-            RootCertificates::File(TlsFile::read(
-                parameters,
-                "sslrootcert",
-                UserFile::RootCertificate,
-                environment,
-            ))
+            RootCertificates::File(TlsFile::read(parameters, "sslrootcert", UserFile::RootCertificate, environment))
         };
         let (minimum_version, maximum_version) = versions(parameters)?;
         let certificate_mode = SslCertMode::parse(word("sslcertmode"))?;
@@ -175,10 +159,7 @@ impl SslOptions {
     /// A root certificate that exists is always used, so `require` with `~/.postgresql/root.crt` is as
     /// strict as `verify-ca` (libpq, "Client Verification of Server Certificates"). Without one, `verify-ca` and `verify-full`
     /// are an error and the weaker modes check nothing.
-    pub fn verification(
-        &self,
-        environment: &dyn Environment,
-    ) -> Result<Verification, ConninfoError> {
+    pub fn verification(&self, environment: &dyn Environment) -> Result<Verification, ConninfoError> {
         let roots = match &self.root_certificates {
             RootCertificates::System => Some(Roots::System),
             RootCertificates::File(file) => file.existing(environment).cloned().map(Roots::File),
@@ -187,11 +168,11 @@ impl SslOptions {
             (_, SslMode::Disable, _) => Ok(Verification::None),
             (Some(roots), SslMode::VerifyFull, _) => Ok(Verification::ChainAndName(roots)),
             (Some(roots), _, _) => Ok(Verification::Chain(roots)),
-            (None, mode, RootCertificates::File(file)) if mode >= SslMode::VerifyCa => Err(file
-                .path()
-                .map_or(ConninfoError::NoHomeForRootCertificate, |path| {
+            (None, mode, RootCertificates::File(file)) if mode >= SslMode::VerifyCa => {
+                Err(file.path().map_or(ConninfoError::NoHomeForRootCertificate, |path| {
                     ConninfoError::RootCertificateMissing { path: path.clone() }
-                })),
+                }))
+            }
             (None, _, _) => Ok(Verification::None),
         }
     }
@@ -199,10 +180,7 @@ impl SslOptions {
     /// The revocation list and the directory of such lists that are to be used, given the files that are
     /// there now.
     #[must_use]
-    pub fn revocation(
-        &self,
-        environment: &dyn Environment,
-    ) -> (Option<&PathBuf>, Option<&PathBuf>) {
+    pub fn revocation(&self, environment: &dyn Environment) -> (Option<&PathBuf>, Option<&PathBuf>) {
         let list = match &self.revocation_list {
             TlsFile::Default(_) if self.revocation_directory.is_some() => None,
             file => file.existing(environment),
@@ -212,30 +190,18 @@ impl SslOptions {
 }
 
 /// The bounds of the TLS version.
-fn versions(
-    parameters: &Parameters,
-) -> Result<(Option<TlsVersion>, Option<TlsVersion>), ConninfoError> {
+fn versions(parameters: &Parameters) -> Result<(Option<TlsVersion>, Option<TlsVersion>), ConninfoError> {
     const MINIMUM: &str = "ssl_min_protocol_version";
     const MAXIMUM: &str = "ssl_max_protocol_version";
     let bound = |keyword| TlsVersion::parse(keyword, parameters.get(keyword).unwrap_or_default());
     let (minimum, maximum) = (bound(MINIMUM)?, bound(MAXIMUM)?);
-    if minimum
-        .zip(maximum)
-        .is_some_and(|(minimum, maximum)| minimum > maximum)
-    {
-        return Err(ConninfoError::VersionRange {
-            minimum: MINIMUM,
-            maximum: MAXIMUM,
-        });
+    if minimum.zip(maximum).is_some_and(|(minimum, maximum)| minimum > maximum) {
+        return Err(ConninfoError::VersionRange { minimum: MINIMUM, maximum: MAXIMUM });
     }
-    if maximum.is_some_and(|maximum| maximum < TlsVersion::Tls12)
-        && parameters.get("sslmode") != Some("disable")
-    {
+    if maximum.is_some_and(|maximum| maximum < TlsVersion::Tls12) && parameters.get("sslmode") != Some("disable") {
         return Err(ConninfoError::Refused {
             keyword: MAXIMUM,
-            origin: parameters
-                .parameter(MAXIMUM)
-                .map_or(Origin::Default, |parameter| parameter.origin.clone()),
+            origin: parameters.parameter(MAXIMUM).map_or(Origin::Default, |parameter| parameter.origin.clone()),
             why: "TLS below version 1.2 is not built in",
         });
     }

@@ -78,29 +78,14 @@ impl Target {
 
     /// The name that the password file has for this host.
     fn passfile_name(&self) -> &str {
-        match &self.host {
-            Host::Unix(directory)
-                if SOCKET_DIRECTORIES
-                    .iter()
-                    .any(|known| directory == Path::new(known)) =>
-            {
-                "localhost"
-            }
-            _ => &self.name,
-        }
+        if SOCKET_DIRECTORIES.contains(&self.name.as_str()) { "localhost" } else { &self.name }
     }
 
     /// Looks the password up again, for another database or user.
-    pub(super) fn look_up_password(
-        &mut self,
-        passfile: Option<&Passfile>,
-        dbname: &str,
-        user: &str,
-    ) {
+    pub(super) fn look_up_password(&mut self, passfile: Option<&Passfile>, dbname: &str, user: &str) {
         if self.password.is_none() || self.password_from_file {
-            self.password = passfile.and_then(|passfile| {
-                passfile.password(self.passfile_name(), self.port, dbname, user)
-            });
+            self.password =
+                passfile.and_then(|passfile| passfile.password(self.passfile_name(), self.port, dbname, user));
             self.password_from_file = self.password.is_some();
         }
     }
@@ -110,61 +95,52 @@ fn socket_in(directory: &Path, port: u16) -> PathBuf {
     directory.join(format!(".s.PGSQL.{port}"))
 }
 
-/// Pairs `host`, `hostaddr` and `port` up, as libpq counts them. Passwords other than `password` are not looked up yet.
-pub(super) fn targets(
-    parameters: &Parameters,
-    environment: &dyn Environment,
-) -> Result<Vec<Target>, ConninfoError> {
-    let list = |keyword| {
-        parameters
-            .filled(keyword)
-            .map(|value| value.split(',').collect::<Vec<_>>())
-    };
-    let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
+/// `host`, `hostaddr` and `port` as lists that match each other.
+pub(super) struct Lists<'a> {
+    hosts: Vec<&'a str>,
+    addresses: Vec<&'a str>,
+    ports: Vec<&'a str>,
+    count: usize,
+}
 
-    let count = addresses.as_ref().or(hosts.as_ref()).map_or(1, Vec::len);
-    if let Some(hosts) = hosts.as_ref().filter(|hosts| hosts.len() != count) {
-        return Err(ConninfoError::HostCount {
-            hosts: hosts.len(),
-            addresses: count,
-        });
-    }
-    if let Some(ports) = ports
-        .as_ref()
-        .filter(|ports| ports.len() != count && ports.len() != 1)
-    {
-        return Err(ConninfoError::PortCount {
-            ports: ports.len(),
-            hosts: count,
-        });
+impl<'a> Lists<'a> {
+    /// Splits the lists and counts as libpq does: as many hosts as addresses, and one port for all or for each.
+    pub(super) fn split(parameters: &'a Parameters) -> Result<Self, ConninfoError> {
+        let list = |keyword| -> Vec<&str> {
+            parameters.filled(keyword).map_or_else(Vec::new, |value| value.split(',').collect())
+        };
+        let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
+        let count = match (addresses.len(), hosts.len()) {
+            (0, 0) => 1,
+            (0, hosts) => hosts,
+            (addresses, _) => addresses,
+        };
+        if !hosts.is_empty() && hosts.len() != count {
+            return Err(ConninfoError::HostCount { hosts: hosts.len(), addresses: count });
+        }
+        if ports.len() > 1 && ports.len() != count {
+            return Err(ConninfoError::PortCount { ports: ports.len(), hosts: count });
+        }
+        Ok(Self { hosts, addresses, ports, count })
     }
 
-    let password = parameters.filled("password").map(Secret::new);
-    let entry = |list: &Option<Vec<&str>>, index: usize| -> String {
-        list.as_ref()
-            .and_then(|list| list.get(index).or(list.first()))
-            .copied()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    (0..count)
-        .map(|index| {
-            let port = port(&entry(&ports, index), parameters)?;
-            let (host, name) = host(
-                &entry(&hosts, index),
-                &entry(&addresses, index),
-                port,
-                environment,
-            )?;
-            Ok(Target {
-                host,
-                port,
-                password: password.clone(),
-                password_from_file: false,
-                name,
+    /// Makes a target of each entry. Passwords other than `password` are not looked up yet.
+    pub(super) fn targets(
+        &self,
+        parameters: &Parameters,
+        environment: &dyn Environment,
+    ) -> Result<Vec<Target>, ConninfoError> {
+        let entry = |list: &[&'a str], index| list.get(index).copied().unwrap_or_default();
+        let password = parameters.filled("password").map(Secret::new);
+        (0..self.count)
+            .map(|index| {
+                let for_all = self.ports.len() == 1;
+                let port = port(entry(&self.ports, if for_all { 0 } else { index }), parameters)?;
+                let (host, name) = host(entry(&self.hosts, index), entry(&self.addresses, index), port, environment)?;
+                Ok(Target { host, port, password: password.clone(), password_from_file: false, name })
             })
-        })
-        .collect()
+            .collect()
+    }
 }
 
 fn port(text: &str, parameters: &Parameters) -> Result<u16, ConninfoError> {
@@ -177,53 +153,25 @@ fn port(text: &str, parameters: &Parameters) -> Result<u16, ConninfoError> {
         .filter(|&port| port != 0)
         .ok_or_else(|| {
             // "postgresql://user:pass/word@host/db" makes a port of "pass"; it may not be shown.
-            let numeric = text
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte == b'-');
-            let misread = parameters
-                .get("dbname")
-                .is_some_and(|dbname| dbname.contains('@'));
-            ConninfoError::InvalidPort {
-                value: (numeric && !misread).then(|| text.to_owned()),
-            }
+            let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+            let misread = parameters.get("dbname").is_some_and(|dbname| dbname.contains('@'));
+            ConninfoError::InvalidPort { value: (numeric && !misread).then(|| text.to_owned()) }
         })
 }
 
-fn host(
-    name: &str,
-    address: &str,
-    port: u16,
-    environment: &dyn Environment,
-) -> Result<(Host, String), ConninfoError> {
+fn host(name: &str, address: &str, port: u16, environment: &dyn Environment) -> Result<(Host, String), ConninfoError> {
     if !address.is_empty() {
-        let addr = address.parse().map_err(|_| ConninfoError::InvalidAddress {
-            value: address.to_owned(),
-        })?;
+        let addr = address.parse().map_err(|_| ConninfoError::InvalidAddress { value: address.to_owned() })?;
         let given = (!name.is_empty()).then(|| name.to_owned());
         let shown = given.clone().unwrap_or_else(|| address.to_owned());
-        return Ok((
-            Host::Tcp {
-                name: given,
-                addr: Some(addr),
-            },
-            shown,
-        ));
+        return Ok((Host::Tcp { name: given, addr: Some(addr) }, shown));
     }
     if let Some(abstract_name) = name.strip_prefix('@') {
-        return Ok((
-            Host::AbstractUnix(abstract_name.to_owned()),
-            name.to_owned(),
-        ));
+        return Ok((Host::AbstractUnix(abstract_name.to_owned()), name.to_owned()));
     }
     if name.is_empty() {
         if cfg!(windows) {
-            return Ok((
-                Host::Tcp {
-                    name: Some("localhost".into()),
-                    addr: None,
-                },
-                "localhost".into(),
-            ));
+            return Ok((Host::Tcp { name: Some("localhost".into()), addr: None }, "localhost".into()));
         }
         let directory = default_socket_directory(port, environment);
         return Ok((Host::Unix(PathBuf::from(directory)), directory.to_owned()));
@@ -231,23 +179,14 @@ fn host(
     if is_socket_directory(name) {
         let path = socket_in(Path::new(name), port);
         if path.as_os_str().len() >= SOCKET_PATH_MAXIMUM {
-            return Err(ConninfoError::SocketPathTooLong {
-                path,
-                maximum: SOCKET_PATH_MAXIMUM - 1,
-            });
+            return Err(ConninfoError::SocketPathTooLong { path, maximum: SOCKET_PATH_MAXIMUM - 1 });
         }
         return Ok((Host::Unix(PathBuf::from(name)), name.to_owned()));
     }
     if name.contains('@') {
         return Err(ConninfoError::AtSignInHost);
     }
-    Ok((
-        Host::Tcp {
-            name: Some(name.to_owned()),
-            addr: None,
-        },
-        name.to_owned(),
-    ))
+    Ok((Host::Tcp { name: Some(name.to_owned()), addr: None }, name.to_owned()))
 }
 
 /// Whether libpq takes a host for the directory of a socket; on Windows also `C:\…`.
@@ -260,17 +199,11 @@ fn is_socket_directory(name: &str) -> bool {
 /// libpq has one such directory, fixed when it was built; which one is not known here.
 fn default_socket_directory(port: u16, environment: &dyn Environment) -> &'static str {
     let exists = |directory: &&&str| {
-        environment
-            .stat(Path::new(directory))
-            .is_some_and(|status| status.kind == FileKind::Directory)
+        environment.stat(Path::new(directory)).is_some_and(|status| status.kind == FileKind::Directory)
     };
     SOCKET_DIRECTORIES
         .iter()
-        .find(|directory| {
-            environment
-                .stat(&socket_in(Path::new(directory), port))
-                .is_some()
-        })
+        .find(|directory| environment.stat(&socket_in(Path::new(directory), port)).is_some())
         .or_else(|| SOCKET_DIRECTORIES.iter().find(exists))
         .unwrap_or(&"/tmp")
 }

@@ -1,6 +1,7 @@
 //! The form `postgresql://user:password@host:port,host:port/dbname?keyword=value` (libpq, "Connection URIs").
 
 use super::error::{ConninfoError, Name};
+use super::keywords;
 use super::parameters::Parameters;
 
 const PREFIXES: [&str; 2] = ["postgresql://", "postgres://"];
@@ -13,17 +14,11 @@ pub(super) fn is_uri(text: &str) -> bool {
 /// Reads a URI.
 pub(super) fn parse(uri: &str) -> Result<Parameters, ConninfoError> {
     let mut parameters = Parameters::default();
-    let start = PREFIXES
-        .iter()
-        .find(|prefix| uri.starts_with(**prefix))
-        .map_or(0, |prefix| prefix.len());
+    let start = PREFIXES.iter().find(|prefix| uri.starts_with(**prefix)).map_or(0, |prefix| prefix.len());
     let mut rest = &uri[start..];
 
     // An at sign before the first slash ends the credentials; so says libpq, whatever RFC 3986 would say.
-    if let Some(end) = rest
-        .find(['@', '/'])
-        .filter(|&end| rest.as_bytes()[end] == b'@')
-    {
+    if let Some(end) = rest.find(['@', '/']).filter(|&end| rest.as_bytes()[end] == b'@') {
         let credentials = &rest[..end];
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
         store(&mut parameters, "user", user)?;
@@ -33,9 +28,7 @@ pub(super) fn parse(uri: &str) -> Result<Parameters, ConninfoError> {
 
     rest = parse_hosts(&mut parameters, uri, rest)?;
 
-    let (path, query) = rest
-        .split_once('?')
-        .map_or((rest, None), |(path, query)| (path, Some(query)));
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
     if let Some(dbname) = path.strip_prefix('/') {
         store(&mut parameters, "dbname", dbname)?;
     }
@@ -46,11 +39,7 @@ pub(super) fn parse(uri: &str) -> Result<Parameters, ConninfoError> {
 }
 
 /// Reads `host:port,[host]:port,…` and gives back what follows: nothing, or from `/` or `?` on.
-fn parse_hosts<'a>(
-    parameters: &mut Parameters,
-    uri: &str,
-    mut rest: &'a str,
-) -> Result<&'a str, ConninfoError> {
+fn parse_hosts<'a>(parameters: &mut Parameters, uri: &str, mut rest: &'a str) -> Result<&'a str, ConninfoError> {
     let (mut hosts, mut ports) = (String::new(), String::new());
     loop {
         if let Some(bracketed) = rest.strip_prefix('[') {
@@ -60,16 +49,9 @@ fn parse_hosts<'a>(
             }
             hosts.push_str(&bracketed[..end]);
             rest = &bracketed[end + 1..];
-            if let Some(character) = rest
-                .chars()
-                .next()
-                .filter(|c| !matches!(c, ':' | '/' | '?' | ','))
-            {
+            if let Some(character) = rest.chars().next().filter(|c| !matches!(c, ':' | '/' | '?' | ',')) {
                 let position = position(uri, rest);
-                return Err(ConninfoError::UnexpectedCharacter {
-                    character,
-                    position,
-                });
+                return Err(ConninfoError::UnexpectedCharacter { character, position });
             }
         } else {
             let end = rest.find([':', '/', '?', ',']).unwrap_or(rest.len());
@@ -95,22 +77,18 @@ fn parse_hosts<'a>(
 
 fn parse_query(parameters: &mut Parameters, query: &str, uri: &str) -> Result<(), ConninfoError> {
     let mut rest = query;
+    // The text may be the end of a password: of one with a bare "?" before the host, or a bare "&" in the query.
+    let mut after_secret = query.contains('@');
     while !rest.is_empty() {
         let (parameter, following) = rest.split_once('&').unwrap_or((rest, ""));
         let position = position(uri, rest);
         rest = following;
-        // A parameter's text may be the end of a password with an unencoded "?" or "/" in it.
-        let named =
-            |name: &str| Name::new(name, position, uri[uri.len() - query.len()..].contains('@'));
+        let named = |name: &str| Name::new(name, position, after_secret);
         let Some((keyword, value)) = parameter.split_once('=') else {
-            return Err(ConninfoError::MissingSeparator {
-                name: named(parameter),
-            });
+            return Err(ConninfoError::MissingSeparator { name: named(parameter) });
         };
         if value.contains('=') {
-            return Err(ConninfoError::ExtraSeparator {
-                name: named(keyword),
-            });
+            return Err(ConninfoError::ExtraSeparator { name: named(keyword) });
         }
         let keyword = decode(keyword, "query")?;
         let value = decode(value, "query")?;
@@ -120,10 +98,9 @@ fn parse_query(parameters: &mut Parameters, query: &str, uri: &str) -> Result<()
             other => other,
         };
         if !parameters.give(keyword, value) {
-            return Err(ConninfoError::UnknownQueryParameter {
-                name: named(keyword),
-            });
+            return Err(ConninfoError::UnknownQueryParameter { name: named(keyword) });
         }
+        after_secret |= keywords::find(keyword).is_some_and(|keyword| keyword.secret);
     }
     Ok(())
 }
@@ -134,11 +111,7 @@ fn position(uri: &str, rest: &str) -> usize {
 }
 
 /// Stores a part of the URI; an empty part leaves the keyword to the environment and the defaults.
-fn store(
-    parameters: &mut Parameters,
-    keyword: &'static str,
-    encoded: &str,
-) -> Result<(), ConninfoError> {
+fn store(parameters: &mut Parameters, keyword: &'static str, encoded: &str) -> Result<(), ConninfoError> {
     if !encoded.is_empty() {
         parameters.give(keyword, &decode(encoded, keyword)?);
     }
