@@ -391,7 +391,9 @@ def runs_as_nobody() -> list[str]:
     """Return what to put before a Python to run it as an ordinary user."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("needs root, who can become an ordinary user, and setpriv")
-    probe = [sys.executable, "-c", "import psycopg, django_lockstep.embedded"]
+    # In a second Python, since a Python that cannot reach its own may be found and run all the same.
+    again = "subprocess.run([sys.executable, '-c', 'import psycopg, django_lockstep.embedded'], check=True)"
+    probe = [sys.executable, "-c", f"import subprocess, sys; {again}"]
     for under in (NOBODY, NOBODY_WITH_KEYS):
         if subprocess.run([*under, *probe], capture_output=True).returncode == 0:
             return under
