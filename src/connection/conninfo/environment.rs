@@ -125,3 +125,29 @@ impl Environment for SystemEnvironment {
         std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn the_system_says_what_is_where() {
+        use std::os::unix::fs::PermissionsExt;
+        let path = std::env::temp_dir().join(format!("lockstep-environment-{}", std::process::id()));
+        assert_eq!(SystemEnvironment.stat(&path), None);
+        assert!(SystemEnvironment.read(&path).is_err());
+
+        std::fs::write(&path, b"p\xffw").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let status = SystemEnvironment.stat(&path).unwrap();
+        let text = SystemEnvironment.read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+
+        assert_eq!((status.kind, status.mode), (FileKind::Regular, Some(0o640)));
+        assert_eq!(text, "p\u{fffd}w");
+        let directory = SystemEnvironment.stat(&std::env::temp_dir()).unwrap();
+        assert_eq!(directory.kind, FileKind::Directory);
+    }
+}

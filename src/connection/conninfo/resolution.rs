@@ -144,15 +144,16 @@ pub(super) fn check_gssencmode(parameters: &Parameters) -> Result<(), ConninfoEr
 pub(super) fn check_protocol_versions(parameters: &Parameters) -> Result<(), ConninfoError> {
     const MINIMUM: &str = "min_protocol_version";
     const MAXIMUM: &str = "max_protocol_version";
-    const VERSIONS: [&str; 3] = ["3.0", "3.2", "latest"];
-    let place = |keyword, default| match parameters.get(keyword) {
+    // "latest" is 3.2 to libpq 18.
+    let rank = |keyword, default| match parameters.get(keyword) {
         None => Ok(default),
-        Some(value) => VERSIONS
-            .iter()
-            .position(|version| *version == value)
-            .ok_or_else(|| ConninfoError::InvalidValue { keyword, value: value.to_owned(), allowed: &VERSIONS }),
+        Some("3.0") => Ok(0),
+        Some("3.2" | "latest") => Ok(1),
+        Some(value) => {
+            Err(ConninfoError::InvalidValue { keyword, value: value.to_owned(), allowed: &["3.0", "3.2", "latest"] })
+        }
     };
-    if place(MINIMUM, 0)? > place(MAXIMUM, VERSIONS.len())? {
+    if rank(MINIMUM, 0)? > rank(MAXIMUM, 1)? {
         return Err(ConninfoError::VersionRange { minimum: MINIMUM, maximum: MAXIMUM });
     }
     Ok(())

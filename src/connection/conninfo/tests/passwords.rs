@@ -1,12 +1,12 @@
 //! Where passwords come from.
 
-use super::super::{Conninfo, Warning};
+use super::super::{Conninfo, Secret, Warning};
 use super::World;
 
 const PASSFILE: &str = "/home/ann/.pgpass";
 
 fn passwords(conninfo: &Conninfo) -> Vec<Option<&str>> {
-    conninfo.targets().iter().map(|target| target.password.as_ref().map(|password| password.expose())).collect()
+    conninfo.targets().iter().map(|target| target.password.as_ref().map(Secret::expose)).collect()
 }
 
 #[test]

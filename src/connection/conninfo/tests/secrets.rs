@@ -49,6 +49,8 @@ fn what_cannot_be_read_hides_its_secrets() {
             format!("u:{password}@h/db"),
             format!("jdbc:postgresql://u:{password}@h/db?sslmode=disable"),
             format!("scram_client_key={password}"),
+            format!("postgresql://u:{FIRST}?{SECOND}=1/2@h/db"),
+            format!("postgresql://h/db?password={FIRST}&{SECOND}=1"),
         ] {
             match world.resolve(&dsn) {
                 Err(error) => {
