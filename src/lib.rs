@@ -1,7 +1,26 @@
-//! django-lockstep's engine.
+//! django-lockstep: PostgreSQL's deadlocks, on demand.
 //!
 //! **Sessions** take **steps** in the order of a **schedule**, watched by an **observer**, told as a **report**.
+//!
+//! | module | what is there |
+//! | --- | --- |
+//! | [`connection`] | conninfo, opening, the r2d2 pools, cancelling |
+//! | [`engine`] | the one idea: session, step, schedule, observer, run |
+//! | [`scenario`] | who locks what in which order, as data |
+//! | [`simulate`] | `simulate_deadlock`: the opposite-order scenario on the engine |
+//! | [`report`] | the result and its faces |
+//! | [`error`] | everything that can go wrong |
+//!
+//! The engine knows nothing of Python; the module `python` (feature `python`) is its Python face.
 
 pub mod connection;
+pub mod engine;
+pub mod error;
 #[cfg(feature = "python")]
 mod python;
+pub mod report;
+pub mod scenario;
+pub mod simulate;
+
+pub use error::{Error, ServerError};
+pub use simulate::{Options, simulate_deadlock};

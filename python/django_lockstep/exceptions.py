@@ -1,4 +1,4 @@
-"""The exceptions of django-lockstep."""
+"""The exceptions of django-lockstep. They are made in Rust (``src/python/errors.rs``) and in Python alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from __future__ import annotations
 class LockstepError(Exception):
     """Base of every exception that django-lockstep raises; its message says what happened and what to do.
 
-    ``sqlstate``, ``detail`` and ``hint`` are what PostgreSQL sent along, if it was the server that refused.
+    ``sqlstate`` and ``detail`` are PostgreSQL's own, where there is one; ``hint`` is what to do. What the server
+    or the operating system said itself is the exception's ``__cause__``.
     """
 
     def __init__(
@@ -21,3 +22,27 @@ class LockstepError(Exception):
         self.sqlstate = sqlstate
         self.detail = detail
         self.hint = hint
+
+
+class UsageError(LockstepError, ValueError):
+    """The arguments make no sense; nothing was sent to a server."""
+
+
+class ConnectionFailed(LockstepError, ConnectionError):
+    """No connection could be made: the settings, the network, or the server's refusal."""
+
+
+class Refused(LockstepError):
+    """The server, the role, or the objects there do not allow what was asked for."""
+
+
+class ServerError(LockstepError):
+    """A statement of our own failed. As a ``__cause__``: the server's own words."""
+
+
+class ConnectionLost(LockstepError, ConnectionError):
+    """The server went away in the middle."""
+
+
+class CallTimeout(LockstepError, TimeoutError):
+    """The call's ``timeout`` ran out before a run could begin."""

@@ -1,3 +1,22 @@
 //! Connections: what a DSN means, how a connection is opened, and the pools that sessions draw from.
+//!
+//! Probe first, then pool: r2d2 keeps only the text of an error and goes on trying, so the first connection is opened
+//! directly, its failure told at once and whole, and then becomes the pool's first.
 
+mod attempt;
+mod backend;
+mod cancel;
 pub mod conninfo;
+mod endpoint;
+mod failure;
+mod leash;
+mod open;
+mod pool;
+mod probe;
+
+pub use backend::{Backend, Broken, Reply, ResultSet};
+pub use cancel::{CancelHandle, cancel_all};
+pub use leash::Leash;
+pub use open::open;
+pub use pool::{Manager, Pool, Pooled};
+pub use probe::Facts;

@@ -1,6 +1,36 @@
-//! The Python face: the only place that imports `pyo3`.
+//! The Python face: the only place that imports `pyo3`. A function here converts, detaches from the interpreter, calls
+//! the engine, and converts back.
+
+mod arguments;
+mod caller;
+mod dsn;
+mod errors;
+mod event;
+mod report;
+mod session_report;
+mod simulate;
 
 use pyo3::prelude::*;
 
+/// The native module `django_lockstep._core`.
 #[pymodule]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use super::dsn::dsn_from_params;
+    #[pymodule_export]
+    use super::event::PyEvent;
+    #[pymodule_export]
+    use super::report::{PyReport, PyServer};
+    #[pymodule_export]
+    use super::session_report::{PySessionReport, PyStatement};
+    #[pymodule_export]
+    use super::simulate::simulate_deadlock;
+
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("OUTCOMES", crate::report::Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect::<Vec<_>>())
+    }
+}

@@ -1,0 +1,277 @@
+"""The native module. The documentation of what Rust does is here."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, final
+
+__version__: str
+OUTCOMES: list[str]
+"""Every value of ``Report.outcome``."""
+
+_Outcome = Literal[
+    "deadlock",
+    "lock_timeout",
+    "statement_timeout",
+    "serialization_failure",
+    "no_conflict",
+    "blocked_by_outsider",
+    "timeout",
+    "error",
+]
+_SessionOutcome = Literal[
+    "committed",
+    "deadlock_victim",
+    "lock_timeout",
+    "statement_timeout",
+    "serialization_failure",
+    "cancelled",
+    "disconnected",
+    "error",
+]
+_EventKind = Literal["begin", "request", "waiting", "acquired", "error", "commit", "rollback", "cancel"]
+_Lock = Literal["update", "no key update", "share", "key share", "advisory"]
+_Isolation = Literal["read committed", "repeatable read", "serializable"]
+
+def simulate_deadlock(
+    dsn: str,
+    rows: Iterable[int] = (1, 2),
+    sleep: float = 0.0,
+    *,
+    sessions: int = 2,
+    table: str | None = None,
+    key: str = "id",
+    lock: _Lock = "update",
+    isolation: _Isolation = "read committed",
+    victim: str | None = None,
+    deadlock_timeout: float | None = None,
+    lock_timeout: float | None = None,
+    statement_timeout: float | None = None,
+    timeout: float = 30.0,
+    on_event: Callable[[Event], object] | None = None,
+) -> Report:
+    """Make a real deadlock on the server that ``dsn`` names, and say why it happened.
+
+    Each session is an OS thread on a pooled connection of its own. Session A locks ``rows`` in their order, B in
+    reverse; each step is released only when the server has answered the one before or says that it waits for a
+    lock. PostgreSQL then aborts one of them with SQLSTATE 40P01. All times are in seconds.
+
+    Args:
+        dsn: A libpq keyword/value string or a ``postgresql://`` URI (PostgreSQL manual, "Connection Strings").
+        rows: Distinct ids, at least two. Left out, 1, 2, … up to ``sessions``.
+        sleep: How long each session holds its first lock before it asks for the next. Not needed for a deadlock.
+        sessions: More than two make a ring: session i holds ``rows[i]`` and asks for ``rows[i + 1]``; then
+            ``rows`` has one id for each session. One more connection is used to watch.
+        table: The table whose rows are locked. Left out, scratch rows are made in a schema ``lockstep_…`` of their
+            own and removed on every way out; a role without the CREATE privilege gets advisory locks instead. The
+            rows are only locked, never changed.
+        key: The column of ``table`` that ``rows`` are values of.
+        lock: What is taken on each row: the manual's row-level lock, or ``pg_advisory_xact_lock``.
+        isolation: The sessions' isolation level.
+        victim: The name of the session that must be aborted: ``"A"``, ``"B"``, …. It needs no privilege.
+        deadlock_timeout: After how long PostgreSQL looks for a deadlock; only a superuser, or a role with
+            ``GRANT SET ON PARAMETER deadlock_timeout`` (PostgreSQL 15 and later), may set it. Otherwise, and when left
+            out, it is the server's; ``Report.notes`` says so.
+        lock_timeout: The sessions' ``lock_timeout``; left out, the server's.
+        statement_timeout: The sessions' ``statement_timeout``; left out, the server's.
+        timeout: For the whole call. When it runs out, everything is rolled back; cleaning up takes half a second
+            more at most, also when the server is frozen.
+        on_event: Called with each ``Event`` in the calling thread, between two steps. What it raises ends the run
+            cleanly and is raised.
+
+    The GIL is released, except while ``on_event`` runs; signals are looked at every 10 ms, so Ctrl-C ends the run,
+    rolls everything back and raises ``KeyboardInterrupt``.
+
+    Raises:
+        UsageError: The arguments make no sense.
+        ConnectionFailed: No connection could be made.
+        Refused: The server, the role or the table does not allow it.
+        ConnectionLost: The server went away so that the run could not be watched to its end.
+        CallTimeout: ``timeout`` ran out before the first session began. (Later, that is ``Report.outcome``.)
+    """
+
+def dsn_from_params(params: Mapping[str, Any]) -> str:
+    """Return the libpq keyword/value string for a Python driver's keyword arguments, without the driver's own."""
+
+@final
+class Report:
+    """What happened in one run. Frozen."""
+
+    @property
+    def outcome(self) -> _Outcome:
+        """How the run ended, as a whole."""
+    @property
+    def deadlocked(self) -> bool:
+        """Whether PostgreSQL aborted at least one session with 40P01."""
+    @property
+    def victims(self) -> tuple[str, ...]:
+        """The sessions that were aborted with 40P01, in that order; one deadlock can abort two."""
+    @property
+    def cycle(self) -> tuple[str, ...]:
+        """The wait-for cycle: each waits for the next and the last for the first, which is the victim."""
+    @property
+    def sessions(self) -> tuple[SessionReport, ...]:
+        """What became of each session, in the order of their names."""
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Everything that happened, in order."""
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the first BEGIN to the end of the last session, without connecting and clean-up."""
+    @property
+    def explanation(self) -> str:
+        """What happened, why, and what to do about it, in plain words."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about how the run was done: a substitute, a setting that was not honoured."""
+    @property
+    def server(self) -> Server:
+        """The server that it took place on."""
+    @property
+    def verdict(self) -> str:
+        """The outcome in one line."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as dicts, lists, strings and numbers, with a ``schema_version``."""
+    def to_json(self) -> str:
+        """Return the same as a JSON text."""
+    def to_text(self, verbosity: int = 1) -> str:
+        """Return it as plain text: 1 the timeline and the verdict, 2 every statement, 3 what the observer saw."""
+    def heading(self) -> str:
+        """Return the first line of the text: where it took place."""
+    def conclusion(self) -> str:
+        """Return the last part of the text: the verdict, the explanation, the server's own words, the notes."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class SessionReport:
+    """What became of one session. Frozen."""
+
+    @property
+    def name(self) -> str:
+        """``A``, ``B``, … ``Z``, ``AA``, …."""
+    @property
+    def backend_pid(self) -> int | None:
+        """What ``pg_backend_pid()`` said inside the transaction."""
+    @property
+    def outcome(self) -> _SessionOutcome:
+        """How it ended."""
+    @property
+    def sqlstate(self) -> str | None:
+        """The SQLSTATE of the error that ended it."""
+    @property
+    def message(self) -> str | None:
+        """The server's message."""
+    @property
+    def detail(self) -> str | None:
+        """The server's DETAIL: for a deadlock a line for each process of the cycle."""
+    @property
+    def hint(self) -> str | None:
+        """The server's HINT."""
+    @property
+    def context(self) -> str | None:
+        """The server's CONTEXT."""
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Its statements, in order."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Statement:
+    """One statement of one session. Frozen."""
+
+    @property
+    def sql(self) -> str:
+        """The statement, as it was sent."""
+    @property
+    def step(self) -> str:
+        """Its short name, for example ``row 1``."""
+    @property
+    def requested(self) -> float:
+        """When it was released, in seconds since the start of the run."""
+    @property
+    def finished(self) -> float | None:
+        """When it was through or failed, in seconds since the start of the run."""
+    @property
+    def waited(self) -> bool:
+        """Whether the server was seen to make it wait for a lock."""
+    @property
+    def rows(self) -> int | None:
+        """How many rows it returned or touched."""
+    @property
+    def sqlstate(self) -> str | None:
+        """The SQLSTATE that it failed with."""
+    @property
+    def source(self) -> str | None:
+        """``file:line`` of the user's code, where there is any."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Event:
+    """One thing that happened. Frozen."""
+
+    @property
+    def at(self) -> float:
+        """Seconds since the start of the run."""
+    @property
+    def session(self) -> str:
+        """The session's name."""
+    @property
+    def backend_pid(self) -> int | None:
+        """The session's backend, once it is known."""
+    @property
+    def kind(self) -> _EventKind:
+        """What happened."""
+    @property
+    def step(self) -> str:
+        """The step's short name, for example ``row 1``."""
+    @property
+    def statement(self) -> str | None:
+        """The statement, as it was sent."""
+    @property
+    def blocked_by(self) -> tuple[str, ...]:
+        """Who is in the way: sessions of the run by name, others as ``pid 4711``."""
+    @property
+    def lock(self) -> str | None:
+        """The lock that is waited for, for example ``ShareLock on transaction 745``."""
+    @property
+    def sqlstate(self) -> str | None:
+        """The SQLSTATE of an error."""
+    @property
+    def message(self) -> str | None:
+        """The server's message of an error."""
+    @property
+    def rows(self) -> int | None:
+        """How many rows the statement returned or touched."""
+    @property
+    def source(self) -> str | None:
+        """``file:line`` of the user's code, where there is any."""
+    def to_text(self, verbosity: int = 1) -> str | None:
+        """Return it as one line; ``None`` if it is not told at this verbosity."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Server:
+    """The server that a run took place on. Frozen."""
+
+    @property
+    def version(self) -> str:
+        """Its version, for example ``18.6``."""
+    @property
+    def version_num(self) -> int:
+        """The same as a number, for example 180006."""
+    @property
+    def database(self) -> str:
+        """The database that the sessions were connected to."""
+    @property
+    def role(self) -> str:
+        """The role that the sessions ran as."""
+    @property
+    def deadlock_timeout(self) -> float:
+        """Its ``deadlock_timeout`` for this role, in seconds."""
+    @property
+    def may_set_deadlock_timeout(self) -> bool:
+        """Whether the role may set ``deadlock_timeout``."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...

@@ -1,0 +1,76 @@
+"""The options of ``deadlock_test``, and what they mean to the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.core.management.base import CommandParser
+
+LOCKS = ("update", "no key update", "share", "key share", "advisory")
+ISOLATION = ("read committed", "repeatable read", "serializable")
+
+
+def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Sequence[str]) -> None:
+    """Declare every option on the parser."""
+    where = parser.add_argument_group("where").add_mutually_exclusive_group()
+    where.add_argument("--database", choices=aliases, metavar="ALIAS", help="The alias in DATABASES (default: default).")
+    where.add_argument("--dsn", help="A libpq connection string or postgresql:// URI instead of an alias.")
+    where.add_argument(
+        "--embedded",
+        action="store_true",
+        help="A throw-away PostgreSQL made for this command; needs the extra django-lockstep[embedded].",
+    )
+    what = parser.add_argument_group("what")
+    what.add_argument("--rows", nargs="+", type=int, metavar="ID", help="The ids to lock (default: 1 2 …).")
+    what.add_argument("--sessions", type=int, default=2, metavar="N", help="How many sessions; a ring if more than 2.")
+    what.add_argument("--sleep", type=float, default=0.0, metavar="S", help="Seconds between first and second lock.")
+    what.add_argument("--model", metavar="APP.MODEL", help="Lock rows of this model instead of scratch rows.")
+    what.add_argument("--lock", choices=LOCKS, default="update", help="The lock strength (default: update).")
+    what.add_argument("--isolation", choices=ISOLATION, default="read committed", help="The isolation level.")
+    what.add_argument("--victim", metavar="NAME", help="The session that PostgreSQL must abort: A, B, ….")
+    _add_times(parser)
+    show = parser.add_argument_group("result")
+    show.add_argument("--repeat", type=_count, default=1, metavar="N", help="Do it N times and show a summary.")
+    show.add_argument("--format", choices=("text", "json"), default="text", help="The face of the report.")
+    show.add_argument("--output", metavar="FILE", help="Write the report to this file.")
+    show.add_argument("--expect", choices=outcomes, default="deadlock", help="The outcome that is a success.")
+    show.add_argument(
+        "--no-input", "--noinput", action="store_false", dest="interactive", help="Do not ask before locking real rows."
+    )
+
+
+def _add_times(parser: CommandParser) -> None:
+    times = parser.add_argument_group("times, in seconds")
+    times.add_argument("--deadlock-timeout", type=float, metavar="S", help="PostgreSQL's, if the role may set it.")
+    times.add_argument("--lock-timeout", type=float, metavar="S", help="PostgreSQL's, for the sessions.")
+    times.add_argument("--statement-timeout", type=float, metavar="S", help="PostgreSQL's, for the sessions.")
+    times.add_argument("--timeout", type=float, default=30.0, metavar="S", help="For the whole run (default: 30).")
+
+
+def engine_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of ``simulate_deadlock``."""
+    names = (
+        "sleep",
+        "sessions",
+        "lock",
+        "isolation",
+        "victim",
+        "deadlock_timeout",
+        "lock_timeout",
+        "statement_timeout",
+        "timeout",
+    )
+    arguments = {name: options[name] for name in names}
+    if options["rows"] is not None:
+        arguments["rows"] = options["rows"]
+    return arguments
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number

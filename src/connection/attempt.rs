@@ -1,0 +1,79 @@
+//! One attempt to connect to one address of one server.
+
+use std::time::Duration;
+
+use futures_util::stream::poll_fn;
+use tokio_postgres::config::{ChannelBinding as DriverChannelBinding, SslMode as DriverSslMode};
+use tokio_postgres::{Client, NoTls};
+
+use super::backend::Wire;
+use super::cancel::CancelHandle;
+use super::conninfo::{Conninfo, Target};
+use super::endpoint::Endpoint;
+
+/// What a client calls itself until its sessions have names.
+const APPLICATION_NAME: &str = "lockstep";
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttemptError {
+    /// The server was not reached.
+    #[error(transparent)]
+    Network(#[from] std::io::Error),
+    /// It took longer than `connect_timeout`.
+    #[error("no answer within connect_timeout ({} s)", .0.as_secs())]
+    Slow(Duration),
+    /// The server, or the driver on its behalf, refused.
+    #[error(transparent)]
+    Driver(#[from] tokio_postgres::Error),
+}
+
+/// Connects and authenticates.
+pub(super) async fn attempt(
+    conninfo: &Conninfo,
+    target: &Target,
+    endpoint: &Endpoint,
+) -> Result<(Client, Wire, CancelHandle), AttemptError> {
+    let work = shake_hands(conninfo, target, endpoint);
+    match conninfo.connect_timeout() {
+        Some(limit) => tokio::time::timeout(limit, work).await.map_err(|_| AttemptError::Slow(limit))?,
+        None => work.await,
+    }
+}
+
+async fn shake_hands(
+    conninfo: &Conninfo,
+    target: &Target,
+    endpoint: &Endpoint,
+) -> Result<(Client, Wire, CancelHandle), AttemptError> {
+    let stream = endpoint.connect().await?;
+    let config = driver_config(conninfo, target);
+    let (client, mut connection) = config.connect_raw(stream, NoTls).await?;
+    let cancel = CancelHandle::new(client.cancel_token(), endpoint.clone());
+    let wire: Wire = Box::pin(poll_fn(move |cx| connection.poll_message(cx)));
+    Ok((client, wire, cancel))
+}
+
+fn driver_config(conninfo: &Conninfo, target: &Target) -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    config
+        .user(conninfo.user())
+        .dbname(conninfo.dbname())
+        .application_name(conninfo.application_name().unwrap_or(APPLICATION_NAME))
+        .ssl_mode(DriverSslMode::Disable)
+        .channel_binding(DriverChannelBinding::Disable);
+    if let Some(password) = &target.password {
+        config.password(password.expose());
+    }
+    let settings = conninfo.session_settings().iter().map(|(name, value)| format!("-c {name}={}", escaped(value)));
+    let options: Vec<String> = conninfo.options().map(str::to_owned).into_iter().chain(settings).collect();
+    if !options.is_empty() {
+        config.options(options.join(" "));
+    }
+    config
+}
+
+/// A value in the start-up packet's `options`, where a blank ends a value and a backslash escapes.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace(' ', "\\ ")
+}

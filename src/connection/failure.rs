@@ -1,0 +1,104 @@
+//! Failed attempts to connect, told: what happened, and what to do.
+
+use std::io::ErrorKind;
+
+use super::attempt::AttemptError;
+use super::backend::chain;
+use super::conninfo::{Conninfo, Target};
+use crate::error::{Error, ServerError};
+
+/// The error for the last of the attempts; the ones before it are named in the message.
+pub(super) fn tell(conninfo: &Conninfo, target: &Target, error: AttemptError, earlier: &[String]) -> Error {
+    let place = place(target);
+    let (what, hint) = match &error {
+        AttemptError::Network(error) => network(error.kind(), &place, target),
+        AttemptError::Slow(limit) => (
+            format!("the server at {place} did not answer within connect_timeout ({} s)", limit.as_secs()),
+            "Check host and port, and that no firewall is in the way; or raise connect_timeout.".to_owned(),
+        ),
+        AttemptError::Driver(error) => match error.as_db_error() {
+            Some(refusal) => refused(refusal.code().code(), &place, conninfo, target),
+            None => (
+                format!("the server at {place} did not let us in: {}", chain(error)),
+                "Check user, password and authentication method (pg_hba.conf on the server).".to_owned(),
+            ),
+        },
+    };
+    let what = if earlier.is_empty() { what } else { format!("{what}; before that: {}", earlier.join("; ")) };
+    let source: Box<dyn std::error::Error + Send + Sync> = match error {
+        AttemptError::Network(error) => Box::new(error),
+        AttemptError::Driver(error) => match error.as_db_error() {
+            Some(refusal) => Box::new(ServerError::from(refusal)),
+            None => Box::new(error),
+        },
+        slow @ AttemptError::Slow(_) => Box::new(slow),
+    };
+    Error::Connect { what, hint, source }
+}
+
+/// One line about an attempt that was not the last.
+pub(super) fn brief(target: &Target, error: &AttemptError) -> String {
+    format!("{}: {}", place(target), chain(error))
+}
+
+fn place(target: &Target) -> String {
+    match target.socket() {
+        Some(socket) => format!("Unix socket {}", socket.display()),
+        None => format!("{} port {}", target.name, target.port),
+    }
+}
+
+fn network(kind: ErrorKind, place: &str, target: &Target) -> (String, String) {
+    match kind {
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound => (
+            format!("no server is listening at {place}"),
+            "Start PostgreSQL, or correct host and port; `deadlock_test --embedded` needs no server.".to_owned(),
+        ),
+        ErrorKind::PermissionDenied => (
+            format!("this user may not open {place}"),
+            "Run as a user who may, or connect by TCP (host=localhost).".to_owned(),
+        ),
+        _ if target.is_tcp() => (
+            format!("the server at {place} cannot be reached"),
+            "Check the host's name, the port and the network.".to_owned(),
+        ),
+        _ => (format!("{place} cannot be opened"), "Check host and port.".to_owned()),
+    }
+}
+
+fn refused(sqlstate: &str, place: &str, conninfo: &Conninfo, target: &Target) -> (String, String) {
+    let user = conninfo.user();
+    let dbname = conninfo.dbname();
+    let (what, hint) = match sqlstate {
+        "28P01" if target.password_from_file => (
+            format!("the server at {place} refused the password file's password for user \"{user}\""),
+            "Correct the line in the password file, or give a password.",
+        ),
+        "28P01" => (
+            format!("the server at {place} refused the password for user \"{user}\""),
+            "Correct PASSWORD in the Django settings, or the password in the DSN.",
+        ),
+        "28000" => (
+            format!("the server at {place} does not let user \"{user}\" in"),
+            "Create the role, or let pg_hba.conf on the server allow it.",
+        ),
+        "3D000" => (
+            format!("there is no database \"{dbname}\" on the server at {place}"),
+            "Create it, or correct NAME in the Django settings (dbname in the DSN).",
+        ),
+        "53300" => (
+            format!("the server at {place} has no connection left for user \"{user}\""),
+            "Use fewer sessions, close other clients, or raise max_connections (or the role's CONNECTION LIMIT).",
+        ),
+        "57P03" => (
+            format!("the server at {place} is starting up or shutting down"),
+            "Wait until it is ready, then try again.",
+        ),
+        "42501" => (
+            format!("user \"{user}\" may not connect to database \"{dbname}\" at {place}"),
+            "GRANT CONNECT ON DATABASE to the role, or do not set what only a superuser may set in options.",
+        ),
+        _ => (format!("the server at {place} refused the connection"), "Follow the server's message."),
+    };
+    (what, hint.to_owned())
+}

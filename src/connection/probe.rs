@@ -1,0 +1,113 @@
+//! The first connection: what the server is, and what the role may do there.
+
+use super::backend::{Backend, Reply};
+use super::leash::Leash;
+use crate::error::Error;
+use crate::report::Server;
+
+/// What the first connection found out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// What the report says about the server.
+    pub server: Server,
+    /// The role's `lock_timeout` in seconds; 0 is off.
+    pub lock_timeout: f64,
+    /// The role's `statement_timeout` in seconds; 0 is off.
+    pub statement_timeout: f64,
+    /// How many connections the server admits to a role like this one, all clients together.
+    pub admitted: u32,
+    /// The server's `max_connections`.
+    pub max_connections: u32,
+    /// Whether the server is a standby.
+    pub in_recovery: bool,
+    /// Whether transactions are read-only (`default_transaction_read_only`, or a standby).
+    pub read_only: bool,
+    /// Whether the role may create a schema.
+    pub may_create: bool,
+    /// Whether backends can notice on their own that their client is gone (`client_connection_check_interval`).
+    pub notices_dead_clients: bool,
+    /// Whether some schema looks like scratch objects of an earlier run.
+    pub scratch_seen: bool,
+}
+
+const FACTS: &str = "\
+SELECT current_setting('server_version'), current_setting('server_version_num'), current_database(), current_user,
+  extract(epoch FROM current_setting('deadlock_timeout')::interval),
+  extract(epoch FROM current_setting('lock_timeout')::interval),
+  extract(epoch FROM current_setting('statement_timeout')::interval),
+  current_setting('max_connections'),
+  CASE current_setting('is_superuser') WHEN 'on' THEN 0
+    ELSE current_setting('superuser_reserved_connections')::int
+      + coalesce(current_setting('reserved_connections', true), '0')::int END,
+  pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
+  has_database_privilege(current_database(), 'CREATE'), current_setting('is_superuser') = 'on',
+  EXISTS (SELECT FROM pg_namespace WHERE nspname ~ '^lockstep_[0-9a-f]{16}$'),
+  version() LIKE '%linux%'";
+
+impl Facts {
+    /// Asks the server, in one round trip or two.
+    pub fn gather(backend: &mut Backend, leash: &Leash) -> Result<Self, Error> {
+        const DOING: &str = "asking the server what it is";
+        let reply = backend.ask(FACTS, DOING, leash)?;
+        let row = Row::of(&reply)?;
+        let version_num = row.number(1)?;
+        let superuser = row.flag(12)?;
+        // has_parameter_privilege came with GRANT SET ON PARAMETER in PostgreSQL 15.
+        let may_set_deadlock_timeout = superuser
+            || version_num >= 150_000
+                && backend
+                    .ask("SELECT has_parameter_privilege('deadlock_timeout', 'SET')", DOING, leash)?
+                    .scalar()
+                    == Some("t");
+        let max_connections = row.number(7)?;
+        Ok(Self {
+            server: Server {
+                version: row.text(0)?.to_owned(),
+                version_num,
+                database: row.text(2)?.to_owned(),
+                role: row.text(3)?.to_owned(),
+                deadlock_timeout: row.number(4)?,
+                may_set_deadlock_timeout,
+            },
+            lock_timeout: row.number(5)?,
+            statement_timeout: row.number(6)?,
+            admitted: u32::saturating_sub(max_connections, row.number(8)?),
+            max_connections,
+            in_recovery: row.flag(9)?,
+            read_only: row.flag(10)?,
+            may_create: row.flag(11)?,
+            scratch_seen: row.flag(13)?,
+            notices_dead_clients: row.flag(14)?,
+        })
+    }
+}
+
+struct Row<'a>(&'a [Option<String>]);
+
+impl<'a> Row<'a> {
+    fn of(reply: &'a Reply) -> Result<Self, Error> {
+        let row = reply.rows().first().ok_or_else(|| odd("no row"))?;
+        Ok(Self(row))
+    }
+
+    fn text(&self, column: usize) -> Result<&'a str, Error> {
+        self.0.get(column).and_then(Option::as_deref).ok_or_else(|| odd(&format!("no column {column}")))
+    }
+
+    fn number<T: std::str::FromStr>(&self, column: usize) -> Result<T, Error> {
+        let text = self.text(column)?;
+        text.parse().map_err(|_| odd(&format!("'{text}' in column {column}")))
+    }
+
+    fn flag(&self, column: usize) -> Result<bool, Error> {
+        Ok(self.text(column)? == "t")
+    }
+}
+
+fn odd(what: &str) -> Error {
+    Error::refused(
+        "08P01",
+        format!("the server's answer to the first question is not PostgreSQL's ({what})"),
+        "Point the DSN at a PostgreSQL server, 14 or later.",
+    )
+}

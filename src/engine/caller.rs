@@ -1,0 +1,135 @@
+//! The thread that called us, and how it stays in charge while a run goes on.
+//!
+//! The work is done on a thread of its own, the *conductor*. The calling thread meanwhile looks every few milliseconds
+//! whether it should stop (Python's signals), and hands each event to the caller's callback: never from a worker, and
+//! the conductor waits until the callback has returned, so what the callback does happens *between* two steps.
+
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::connection::Leash;
+use crate::error::Error;
+use crate::report::Event;
+
+/// How long the calling thread waits at most before it looks for signals again.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// The caller wants the call to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halt;
+
+/// Who called. Every method runs in the calling thread.
+pub trait Caller {
+    /// Whether [`Caller::event`] is of any use.
+    fn wants_events(&self) -> bool;
+    /// Something happened.
+    fn event(&mut self, event: &Event) -> Result<(), Halt>;
+    /// A few milliseconds have passed: is there a signal?
+    fn poll(&mut self) -> Result<(), Halt>;
+    /// The backends of the connections that the caller itself has open, so that a wait for them is not waited out.
+    fn own_backends(&mut self) -> Vec<i32>;
+}
+
+/// A caller that listens to nothing and never stops.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Caller for Silent {
+    fn wants_events(&self) -> bool {
+        false
+    }
+    fn event(&mut self, _: &Event) -> Result<(), Halt> {
+        Ok(())
+    }
+    fn poll(&mut self) -> Result<(), Halt> {
+        Ok(())
+    }
+    fn own_backends(&mut self) -> Vec<i32> {
+        Vec::new()
+    }
+}
+
+enum Call {
+    Event(Event),
+    OwnBackends,
+}
+
+enum Answer {
+    GoOn,
+    Halt,
+    Backends(Vec<i32>),
+}
+
+/// The conductor's line to the calling thread.
+pub struct Line {
+    calls: Sender<Call>,
+    answers: Receiver<Answer>,
+    wants_events: bool,
+}
+
+impl Line {
+    /// Hands an event to the caller and waits until it has seen it.
+    pub fn event(&self, event: &Event) -> Result<(), Halt> {
+        if !self.wants_events {
+            return Ok(());
+        }
+        match self.ask(Call::Event(event.clone())) {
+            Some(Answer::Halt) => Err(Halt),
+            _ => Ok(()),
+        }
+    }
+
+    /// The backends of the caller's own connections.
+    #[must_use]
+    pub fn own_backends(&self) -> Vec<i32> {
+        match self.ask(Call::OwnBackends) {
+            Some(Answer::Backends(pids)) => pids,
+            _ => Vec::new(),
+        }
+    }
+
+    fn ask(&self, call: Call) -> Option<Answer> {
+        self.calls.send(call).ok()?;
+        self.answers.recv().ok()
+    }
+}
+
+/// Runs `work` on a thread of its own while the calling thread looks after `caller`. When the caller wants to stop,
+/// `leash` is cut; `work` then ends and cleans up. Returns only when that thread has ended.
+pub fn supervise<T: Send>(
+    caller: &mut dyn Caller,
+    leash: &Leash,
+    work: impl FnOnce(&Line) -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    let (calls, inbox) = channel();
+    let (replies, answers) = channel();
+    let line = Line { calls, answers, wants_events: caller.wants_events() };
+    thread::scope(|scope| {
+        let conductor = thread::Builder::new()
+            .name("lockstep".to_owned())
+            .spawn_scoped(scope, move || work(&line))
+            .map_err(|error| Error::Bug { what: format!("no thread for the run: {error}") })?;
+        let mut halted = false;
+        loop {
+            match inbox.recv_timeout(SLICE) {
+                Ok(Call::Event(event)) => {
+                    halted = halted || caller.event(&event).is_err();
+                    let _ = replies.send(if halted { Answer::Halt } else { Answer::GoOn });
+                }
+                Ok(Call::OwnBackends) => {
+                    let _ = replies.send(Answer::Backends(caller.own_backends()));
+                }
+                Err(RecvTimeoutError::Timeout) => halted = halted || caller.poll().is_err(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if halted {
+                leash.cut();
+            }
+        }
+        // A panic of the conductor is ours; it must not be swallowed.
+        let result = conductor.join().unwrap_or_else(|panic| resume_unwind(panic));
+        if halted { Err(Error::Halted) } else { result }
+    })
+}

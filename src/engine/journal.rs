@@ -1,0 +1,60 @@
+//! The journal: every event of a run, in order, as it happens.
+
+use std::time::Instant;
+
+use super::caller::{Halt, Line};
+use crate::report::{Event, EventKind};
+
+/// Writes events down and tells the caller.
+pub(super) struct Journal<'a> {
+    start: Instant,
+    events: Vec<Event>,
+    line: &'a Line,
+    halted: bool,
+}
+
+impl<'a> Journal<'a> {
+    pub(super) fn new(line: &'a Line) -> Self {
+        Self { start: Instant::now(), events: Vec::new(), line, halted: false }
+    }
+
+    /// Seconds from the start of the run; never before the last event.
+    pub(super) fn seconds(&self, at: Instant) -> f64 {
+        let last = self.events.last().map_or(0.0, |event| event.at);
+        at.saturating_duration_since(self.start).as_secs_f64().max(last)
+    }
+
+    pub(super) fn record(&mut self, event: Event) {
+        if self.line.event(&event) == Err(Halt) {
+            self.halted = true;
+        }
+        self.events.push(event);
+    }
+
+    /// Whether the caller's callback wants the run to end.
+    pub(super) fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    pub(super) fn into_events(self) -> Vec<Event> {
+        self.events
+    }
+}
+
+/// An event with nothing in it yet but who, when and what.
+pub(super) fn event(at: f64, session: &str, backend_pid: Option<i32>, kind: EventKind, step: &str) -> Event {
+    Event {
+        at,
+        session: session.to_owned(),
+        backend_pid,
+        kind,
+        step: step.to_owned(),
+        statement: None,
+        blocked_by: Vec::new(),
+        lock: None,
+        sqlstate: None,
+        message: None,
+        rows: None,
+        source: None,
+    }
+}

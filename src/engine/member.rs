@@ -1,0 +1,160 @@
+//! A session as the run sees it: where it stands, what it has done, how to stop it.
+
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::schedule::Standing;
+use super::session::Driver;
+use super::step::{Step, StepKind, StepResult};
+use crate::error::ServerError;
+use crate::report::{SessionOutcome, SessionReport, Statement};
+
+/// A wait that the server told us of.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) at: Instant,
+    pub(super) blockers: Vec<i32>,
+    /// Something has happened since that may have ended the wait.
+    pub(super) in_doubt: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    Coming,
+    AtGate(Step),
+    Running { step: Step, released: Instant, seen: Option<Seen> },
+    Left,
+}
+
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) phase: Phase,
+    pub(super) backend_pid: Option<i32>,
+    pub(super) finished: Option<Instant>,
+    pub(super) statements: Vec<Statement>,
+    /// Dropping it closes the session's gate.
+    pub(super) permits: Option<Sender<()>>,
+    pub(super) driver: Option<Driver>,
+    pub(super) cancelled: bool,
+    error: Option<ServerError>,
+    lost: Option<String>,
+    committed: bool,
+}
+
+impl Member {
+    pub(super) fn new(name: &str, permits: Sender<()>, driver: Driver) -> Self {
+        Self {
+            name: name.to_owned(),
+            phase: Phase::Coming,
+            backend_pid: None,
+            finished: None,
+            statements: Vec::new(),
+            permits: Some(permits),
+            driver: Some(driver),
+            cancelled: false,
+            error: None,
+            lost: None,
+            committed: false,
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        match &self.phase {
+            Phase::Coming => Standing::Coming,
+            Phase::AtGate(step) => Standing::AtGate(step.clone()),
+            Phase::Running { released, seen: Some(Seen { at, in_doubt: false, .. }), .. } => {
+                Standing::Waiting { released: *released, seen: *at }
+            }
+            Phase::Running { .. } => Standing::Running,
+            Phase::Left => Standing::Left,
+        }
+    }
+
+    /// The backend, while one of its steps is on its way.
+    pub(super) fn running_pid(&self) -> Option<i32> {
+        match self.phase {
+            Phase::Running { .. } => self.backend_pid,
+            _ => None,
+        }
+    }
+
+    pub(super) fn blockers(&self) -> &[i32] {
+        match &self.phase {
+            Phase::Running { seen: Some(seen), .. } => &seen.blockers,
+            _ => &[],
+        }
+    }
+
+    /// Another session's step has ended: perhaps this one waits no longer, only the server knows.
+    pub(super) fn doubt(&mut self) {
+        if let Phase::Running { seen: Some(seen), .. } = &mut self.phase {
+            seen.in_doubt = true;
+        }
+    }
+
+    /// What became of the released step.
+    pub(super) fn conclude(&mut self, kind: StepKind, result: &StepResult, seconds: f64) {
+        if let Some(statement) = self.statements.last_mut() {
+            statement.finished = Some(seconds);
+            statement.rows = result.rows();
+            statement.sqlstate = result.error().map(|error| error.sqlstate.clone());
+        }
+        match result {
+            StepResult::Done(_) => self.committed |= kind == StepKind::Commit,
+            StepResult::Failed(error) => {
+                self.error.get_or_insert_with(|| error.clone());
+            }
+            StepResult::Lost { why, last_words } => {
+                self.lost = Some(why.clone());
+                if let Some(words) = last_words {
+                    self.error.get_or_insert_with(|| words.clone());
+                }
+            }
+        }
+    }
+
+    /// The last thing that is said about it. `statement_timeout` is the session's own, if it has one.
+    pub(super) fn report(&self, statement_timeout: Option<Duration>) -> SessionReport {
+        let error = self.error.as_ref();
+        SessionReport {
+            name: self.name.clone(),
+            backend_pid: self.backend_pid,
+            outcome: self.outcome(statement_timeout),
+            sqlstate: error.map(|error| error.sqlstate.clone()),
+            message: error.map(|error| error.message.clone()).or_else(|| self.lost.clone()),
+            detail: error.and_then(|error| error.detail.clone()),
+            hint: error.and_then(|error| error.hint.clone()),
+            context: error.and_then(|error| error.context.clone()),
+            statements: self.statements.clone(),
+        }
+    }
+
+    fn outcome(&self, statement_timeout: Option<Duration>) -> SessionOutcome {
+        let sqlstate = self.error.as_ref().map(|error| error.sqlstate.as_str());
+        match sqlstate {
+            Some("40P01") => SessionOutcome::DeadlockVictim,
+            Some("55P03") => SessionOutcome::LockTimeout,
+            Some("40001") => SessionOutcome::SerializationFailure,
+            Some("57014") if self.cancelled => SessionOutcome::Cancelled,
+            Some("57014") if statement_timeout.is_some() => SessionOutcome::StatementTimeout,
+            _ if self.lost.is_some() && self.cancelled => SessionOutcome::Cancelled,
+            _ if self.lost.is_some() => SessionOutcome::Disconnected,
+            Some(_) => SessionOutcome::Error,
+            None if self.committed => SessionOutcome::Committed,
+            None => SessionOutcome::Cancelled,
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.permits = None;
+        if let Some(driver) = self.driver.take() {
+            // Whoever has left needs no cutting; whoever has not is cut off, so that the thread ends.
+            if !matches!(self.phase, Phase::Left) {
+                driver.leash.cut();
+            }
+            let _ = driver.thread.join();
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The one idea: **sessions** take **steps** in the order of a **schedule**, watched by an **observer**.
+//!
+//! *The lock-step rule*: the next step is released only when the previous one has completed, failed, or the *server*
+//! says that it waits for a lock. See [`run`] for the loop that keeps it.
+
+pub mod caller;
+mod journal;
+mod member;
+pub mod observer;
+pub mod run;
+pub mod schedule;
+pub mod script;
+pub mod session;
+pub mod step;
+
+pub use caller::{Caller, Halt, Silent, supervise};
+pub use observer::Observer;
+pub use run::{Ending, Run};
+pub use schedule::{Board, Decision, InOrder, Schedule, Standing};
+pub use script::{Fixed, Script};
+pub use session::{Gate, Message, SessionId, Stopped};
+pub use step::{Step, StepKind, StepResult};

@@ -1,0 +1,136 @@
+//! The observer: a connection of its own that says who waits for whom.
+//!
+//! `pg_blocking_pids` sees a wait within microseconds, costs a few more, and answers any role about any role (the
+//! manual's chapter "System Information Functions"). It also lists sessions that are merely ahead in the queue.
+
+use crate::connection::{Leash, Pooled};
+use crate::error::Error;
+
+const DOING: &str = "watching who waits for whom";
+
+/// One backend waits for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The backend that waits.
+    pub pid: i32,
+    /// Who is in its way.
+    pub blockers: Vec<i32>,
+    /// The lock it waits for, in PostgreSQL's words.
+    pub lock: Option<String>,
+}
+
+/// A backend that is not of this run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outsider {
+    /// Its process.
+    pub pid: i32,
+    /// Its `application_name`.
+    pub application: String,
+    /// Its role.
+    pub role: String,
+    /// `active`, `idle in transaction`, …; empty where the role may not see it.
+    pub state: String,
+    /// Its current or last query, shortened; empty where the role may not see it.
+    pub query: String,
+    /// How long its transaction has been open, in seconds.
+    pub transaction_age: Option<f64>,
+}
+
+/// Watches the backends of one run.
+pub struct Observer {
+    backend: Pooled,
+}
+
+impl Observer {
+    /// Opens the transaction that the observer looks from. It holds no snapshot while it is idle, and keeps the
+    /// same server connection behind a transaction pooler.
+    pub fn open(mut backend: Pooled, claim: Option<&str>, leash: &Leash) -> Result<Self, Error> {
+        let claim = claim.unwrap_or_default();
+        backend.ask(
+            &format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; \
+                 SET LOCAL application_name = 'lockstep observer'; \
+                 SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; {claim}"
+            ),
+            "opening the observer's transaction",
+            leash,
+        )?;
+        Ok(Self { backend })
+    }
+
+    /// Which of these backends wait, and for whom.
+    pub fn waits(&mut self, pids: &[i32], leash: &Leash) -> Result<Vec<Wait>, Error> {
+        let sql = format!(
+            "SELECT pid, array_to_string(pg_blocking_pids(pid), ' ') FROM unnest('{}'::int[]) AS pid \
+             WHERE pg_blocking_pids(pid) <> '{{}}'",
+            array(pids)
+        );
+        let reply = self.backend.ask(&sql, DOING, leash)?;
+        Ok(reply
+            .rows()
+            .iter()
+            .filter_map(|row| {
+                let blockers = column(row, 1).split(' ').filter_map(|pid| pid.parse().ok()).collect();
+                Some(Wait { pid: column(row, 0).parse().ok()?, blockers, lock: None })
+            })
+            .collect())
+    }
+
+    /// The lock that a backend waits for, as the server's own deadlock message would name it.
+    pub fn lock(&mut self, pid: i32, leash: &Leash) -> Result<Option<String>, Error> {
+        let sql = format!(
+            "SELECT mode || ' on ' || CASE locktype \
+               WHEN 'transactionid' THEN 'transaction ' || transactionid \
+               WHEN 'tuple' THEN format('tuple (%s,%s) of relation %s', page, tuple, relation::regclass) \
+               WHEN 'relation' THEN 'relation ' || relation::regclass \
+               WHEN 'advisory' THEN format('advisory lock [%s,%s,%s]', classid, objid, objsubid) \
+               ELSE locktype END FROM pg_locks WHERE pid = {pid} AND NOT granted"
+        );
+        Ok(self.backend.ask(&sql, DOING, leash)?.scalar().map(str::to_owned))
+    }
+
+    /// What the server knows about other backends.
+    pub fn outsiders(&mut self, pids: &[i32], leash: &Leash) -> Result<Vec<Outsider>, Error> {
+        // Within one transaction, pg_stat_activity shows what it showed first.
+        let sql = format!(
+            "SELECT pg_stat_clear_snapshot(); SELECT pid, coalesce(application_name, ''), coalesce(usename, ''), \
+             coalesce(state, ''), coalesce(left(regexp_replace(query, '\\s+', ' ', 'g'), 200), ''), \
+             extract(epoch FROM clock_timestamp() - xact_start) \
+             FROM pg_stat_activity WHERE pid = ANY ('{}'::int[])",
+            array(pids)
+        );
+        let reply = self.backend.ask(&sql, DOING, leash)?;
+        Ok(reply
+            .rows()
+            .iter()
+            .filter_map(|row| {
+                Some(Outsider {
+                    pid: column(row, 0).parse().ok()?,
+                    application: column(row, 1).to_owned(),
+                    role: column(row, 2).to_owned(),
+                    state: column(row, 3).to_owned(),
+                    query: column(row, 4).to_owned(),
+                    transaction_age: column(row, 5).parse().ok(),
+                })
+            })
+            .collect())
+    }
+
+    /// Runs `last` in the observer's transaction, commits it, and gives the connection back.
+    pub fn close(mut self, last: &str, leash: &Leash) -> Result<(), Error> {
+        let closed = self.backend.ask(&format!("{last}; COMMIT"), "ending the observer's transaction", leash);
+        if closed.is_err() {
+            let _ = self.backend.run("ROLLBACK", leash);
+        }
+        closed.map(drop)
+    }
+}
+
+fn array(pids: &[i32]) -> String {
+    let list: Vec<String> = pids.iter().map(i32::to_string).collect();
+    format!("{{{}}}", list.join(","))
+}
+
+fn column(row: &[Option<String>], index: usize) -> &str {
+    row.get(index).and_then(Option::as_deref).unwrap_or_default()
+}

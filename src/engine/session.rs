@@ -1,0 +1,144 @@
+//! A session: one independent connection and the one OS thread that drives it.
+//!
+//! Whatever drives a session (a script on an r2d2-pooled connection here, a user's function on its own Django
+//! connection elsewhere) waits at its [`Gate`] before every step and tells afterwards what became of it. The run sees
+//! only gates and messages, so it is the same for both.
+
+use std::sync::mpsc::{Receiver, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::script::Script;
+use super::step::{Step, StepKind, StepResult};
+use crate::connection::{Broken, CancelHandle, Leash, Pooled};
+use crate::error::Error;
+
+/// How long the ROLLBACK of a session that is being stopped may take.
+const ROLLBACK_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A session's place in the run, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub usize);
+
+/// What sessions tell the run.
+#[derive(Debug)]
+pub enum Message {
+    /// A session stands at its gate with its next step.
+    Arrived {
+        /// Who.
+        session: SessionId,
+        /// What it would do.
+        step: Step,
+    },
+    /// A released step is through, has failed, or lost its connection.
+    Finished {
+        /// Who.
+        session: SessionId,
+        /// What became of the step.
+        result: StepResult,
+        /// The backend, where the step told it.
+        backend_pid: Option<i32>,
+        /// When.
+        at: Instant,
+    },
+    /// The session has ended; nothing more comes from it.
+    Left {
+        /// Who.
+        session: SessionId,
+    },
+}
+
+/// The run is over: whoever stands at a gate goes home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+/// Where a session waits until the schedule releases its next step.
+#[derive(Debug)]
+pub struct Gate {
+    session: SessionId,
+    messages: Sender<Message>,
+    permits: Receiver<()>,
+}
+
+impl Gate {
+    pub(super) fn new(session: SessionId, messages: Sender<Message>, permits: Receiver<()>) -> Self {
+        Self { session, messages, permits }
+    }
+
+    /// Announces the next step and blocks until it is released.
+    pub fn arrive(&self, step: Step) -> Result<(), Stopped> {
+        self.messages.send(Message::Arrived { session: self.session, step }).map_err(|_| Stopped)?;
+        self.permits.recv().map_err(|_| Stopped)
+    }
+
+    /// Tells what became of the released step.
+    pub fn finish(&self, result: StepResult, backend_pid: Option<i32>) {
+        let at = Instant::now();
+        // Nobody listens any more when the run was torn down; then there is nothing to tell.
+        let _ = self.messages.send(Message::Finished { session: self.session, result, backend_pid, at });
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.messages.send(Message::Left { session: self.session });
+    }
+}
+
+/// What a session runs on: how to cancel it from outside, and how to make its thread let go.
+pub struct Driver {
+    /// Cancels what its backend does; absent where the driver has a way of its own.
+    pub cancel: Option<CancelHandle>,
+    /// Cutting it makes a blocked call return, whatever the server does.
+    pub leash: Leash,
+    /// The thread; ends when its gate is closed.
+    pub thread: JoinHandle<()>,
+}
+
+/// Starts a session that takes the steps of a script on a pooled connection.
+pub(super) fn start_sql(name: &str, backend: Pooled, script: Box<dyn Script>, gate: Gate) -> Result<Driver, Error> {
+    let leash = Leash::new(None);
+    let cancel = backend.cancel_handle();
+    let thread = thread::Builder::new()
+        .name(format!("lockstep {name}"))
+        .spawn({
+            let leash = leash.clone();
+            move || drive_sql(backend, script, gate, &leash)
+        })
+        .map_err(|error| Error::Bug { what: format!("no thread for session {name}: {error}") })?;
+    Ok(Driver { cancel: Some(cancel), leash, thread })
+}
+
+fn drive_sql(mut backend: Pooled, mut script: Box<dyn Script>, gate: Gate, leash: &Leash) {
+    let mut last = None;
+    let mut in_transaction = false;
+    while let Some(step) = script.next(last.as_ref()) {
+        let kind = step.kind;
+        let sql = step.sql.clone();
+        if gate.arrive(step).is_err() {
+            break;
+        }
+        let (result, pid) = match backend.run(&sql, leash) {
+            Ok(reply) => {
+                let pid = (kind == StepKind::Begin).then(|| reply.scalar()?.parse().ok()).flatten();
+                (reply.error.map_or(StepResult::Done(reply.results), StepResult::Failed), pid)
+            }
+            Err(Broken::Lost { why, last_words }) => (StepResult::Lost { why, last_words }, None),
+            Err(Broken::Cut | Broken::Over) => {
+                (StepResult::Lost { why: "it was cut off at the end of the run".to_owned(), last_words: None }, None)
+            }
+        };
+        in_transaction = match (kind, &result) {
+            (_, StepResult::Lost { .. }) | (StepKind::Commit | StepKind::Rollback, _) => false,
+            (StepKind::Begin | StepKind::Statement, _) => true,
+        };
+        gate.finish(result.clone(), pid);
+        last = Some(result);
+    }
+    if in_transaction {
+        let _ = backend.run("ROLLBACK", &Leash::lasting(ROLLBACK_PATIENCE));
+    }
+    // The connection goes back to its pool before the gate says that the session has left.
+    drop(backend);
+    drop(gate);
+}

@@ -1,0 +1,91 @@
+//! A step: one statement of one session. BEGIN, COMMIT and ROLLBACK are steps too.
+
+use crate::connection::ResultSet;
+use crate::error::ServerError;
+
+/// What a step does to its session's transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// Begins the transaction and says which backend it runs on.
+    Begin,
+    /// Anything in between; it may wait for a lock, and fail.
+    Statement,
+    /// Ends the transaction well; it may wait (a deferred constraint) and fail.
+    Commit,
+    /// Ends the transaction without a trace.
+    Rollback,
+}
+
+/// One statement of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What it does to the transaction.
+    pub kind: StepKind,
+    /// What a reader calls it, for example `row 1`.
+    pub name: String,
+    /// The statement, as it is sent.
+    pub sql: String,
+    /// `file:line` of the user's code, where there is any.
+    pub source: Option<String>,
+}
+
+impl Step {
+    /// A statement.
+    pub fn statement(name: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { kind: StepKind::Statement, name: name.into(), sql: sql.into(), source: None }
+    }
+
+    /// The step that begins a transaction; `sql` must end with a query that returns `pg_backend_pid`.
+    pub fn begin(sql: impl Into<String>) -> Self {
+        Self { kind: StepKind::Begin, name: "BEGIN".to_owned(), sql: sql.into(), source: None }
+    }
+
+    /// COMMIT.
+    #[must_use]
+    pub fn commit() -> Self {
+        Self { kind: StepKind::Commit, name: "COMMIT".to_owned(), sql: "COMMIT".to_owned(), source: None }
+    }
+
+    /// ROLLBACK.
+    #[must_use]
+    pub fn rollback() -> Self {
+        Self { kind: StepKind::Rollback, name: "ROLLBACK".to_owned(), sql: "ROLLBACK".to_owned(), source: None }
+    }
+}
+
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepResult {
+    /// It is through.
+    Done(Vec<ResultSet>),
+    /// The server refused it; the transaction is aborted.
+    Failed(ServerError),
+    /// The connection ended.
+    Lost {
+        /// What the operating system or the driver said.
+        why: String,
+        /// The server's last message.
+        last_words: Option<ServerError>,
+    },
+}
+
+impl StepResult {
+    /// How many rows the last statement returned or touched.
+    #[must_use]
+    pub fn rows(&self) -> Option<u64> {
+        match self {
+            Self::Done(results) => results.last().map(|result| result.affected),
+            _ => None,
+        }
+    }
+
+    /// The server's error, if there was one.
+    #[must_use]
+    pub fn error(&self) -> Option<&ServerError> {
+        match self {
+            Self::Done(_) => None,
+            Self::Failed(error) => Some(error),
+            Self::Lost { last_words, .. } => last_words.as_ref(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Python arguments, read with errors that teach.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyString};
+
+use crate::error::Error;
+
+/// The ids of rows: any iterable of integers, but neither a string nor booleans.
+pub(super) fn rows(given: Option<&Bound<'_, PyAny>>) -> Result<Option<Vec<i64>>, Error> {
+    let Some(given) = given else { return Ok(None) };
+    if given.is_instance_of::<PyString>() || given.is_instance_of::<PyBytes>() {
+        return Err(not_ids(given));
+    }
+    let Ok(items) = given.try_iter() else { return Err(not_ids(given)) };
+    let ids: Result<Vec<i64>, Error> = items.map(|item| item.map_err(|_| not_ids(given)).and_then(|item| id(&item))).collect();
+    ids.map(Some)
+}
+
+fn id(item: &Bound<'_, PyAny>) -> Result<i64, Error> {
+    match item.extract::<i64>() {
+        Ok(id) if !item.is_instance_of::<PyBool>() => Ok(id),
+        _ => Err(Error::usage(
+            format!("{} is not the id of a row", shown(item)),
+            "Rows are named by integers that fit a bigint, for example rows=(1, 2).",
+        )),
+    }
+}
+
+fn not_ids(given: &Bound<'_, PyAny>) -> Error {
+    Error::usage(
+        format!("rows must be integers, not {}", shown(given)),
+        "Give a sequence of ids, for example rows=(1, 2).",
+    )
+}
+
+/// A number of seconds.
+pub(super) fn seconds(name: &str, given: &Bound<'_, PyAny>) -> Result<f64, Error> {
+    match given.extract::<f64>() {
+        Ok(seconds) if !given.is_instance_of::<PyBool>() => Ok(seconds),
+        _ => Err(Error::usage(format!("{name} cannot be {}", shown(given)), format!("Give {name} as a number of seconds."))),
+    }
+}
+
+/// A number of seconds, or None.
+pub(super) fn optional_seconds(name: &str, given: Option<&Bound<'_, PyAny>>) -> Result<Option<f64>, Error> {
+    given.map(|given| seconds(name, given)).transpose()
+}
+
+/// How many sessions.
+pub(super) fn sessions(given: &Bound<'_, PyAny>) -> Result<usize, Error> {
+    match given.extract::<i64>() {
+        Ok(count) if !given.is_instance_of::<PyBool>() => Ok(usize::try_from(count).unwrap_or_default()),
+        _ => Err(Error::usage(format!("sessions cannot be {}", shown(given)), "Give a whole number, 2 or more.")),
+    }
+}
+
+/// A text.
+pub(super) fn text(name: &str, given: &Bound<'_, PyAny>) -> Result<String, Error> {
+    given.extract().map_err(|_| Error::usage(format!("{name} must be a string"), format!("Give {name} as a str.")))
+}
+
+fn shown(given: &Bound<'_, PyAny>) -> String {
+    let text = given.repr().map_or_else(|_| "that".to_owned(), |repr| repr.to_string());
+    text.chars().take(80).collect()
+}

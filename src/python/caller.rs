@@ -1,0 +1,62 @@
+//! The calling Python thread: its signals, its callback, its own connections.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::event::PyEvent;
+use crate::engine::{Caller, Halt};
+use crate::report::Event;
+
+/// Keeps the exception that ended the call, so that the very same one is raised.
+pub(super) struct PythonCaller {
+    on_event: Option<Py<PyAny>>,
+    raised: Option<PyErr>,
+}
+
+impl PythonCaller {
+    pub(super) fn new(on_event: Option<Py<PyAny>>) -> Self {
+        Self { on_event, raised: None }
+    }
+
+    /// The exception that ended the call, if one did.
+    pub(super) fn into_raised(self) -> Option<PyErr> {
+        self.raised
+    }
+
+    fn keep(&mut self, result: PyResult<()>) -> Result<(), Halt> {
+        result.map_err(|error| {
+            self.raised = Some(error);
+            Halt
+        })
+    }
+}
+
+impl Caller for PythonCaller {
+    fn wants_events(&self) -> bool {
+        self.on_event.is_some()
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Halt> {
+        let Some(on_event) = &self.on_event else { return Ok(()) };
+        let result = Python::attach(|py| on_event.call1(py, (PyEvent::from(event.clone()),)).map(drop));
+        self.keep(result)
+    }
+
+    fn poll(&mut self) -> Result<(), Halt> {
+        let result = Python::attach(|py| py.check_signals());
+        self.keep(result)
+    }
+
+    fn own_backends(&mut self) -> Vec<i32> {
+        // Without Django, or with a connection in an odd state, there is simply nothing to say.
+        Python::attach(own_backends).unwrap_or_default()
+    }
+}
+
+fn own_backends(py: Python<'_>) -> PyResult<Vec<i32>> {
+    let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
+    if !modules.contains("django.db")? {
+        return Ok(Vec::new());
+    }
+    py.import("django_lockstep.dsn")?.call_method0("own_backend_pids")?.extract()
+}

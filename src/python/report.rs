@@ -1,0 +1,133 @@
+//! `Report` and `Server`.
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::event::PyEvent;
+use super::session_report::PySessionReport;
+use crate::report::{Report, Server};
+
+/// The server that a run took place on. Frozen.
+#[pyclass(name = "Server", module = "django_lockstep", frozen, eq)]
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PyServer(Server);
+
+#[pymethods]
+impl PyServer {
+    #[getter]
+    fn version(&self) -> &str {
+        &self.0.version
+    }
+    #[getter]
+    fn version_num(&self) -> i32 {
+        self.0.version_num
+    }
+    #[getter]
+    fn database(&self) -> &str {
+        &self.0.database
+    }
+    #[getter]
+    fn role(&self) -> &str {
+        &self.0.role
+    }
+    #[getter]
+    fn deadlock_timeout(&self) -> f64 {
+        self.0.deadlock_timeout
+    }
+    #[getter]
+    fn may_set_deadlock_timeout(&self) -> bool {
+        self.0.may_set_deadlock_timeout
+    }
+    fn __repr__(&self) -> String {
+        format!("<Server PostgreSQL {} database {:?}>", self.0.version, self.0.database)
+    }
+}
+
+/// What happened in one run. Frozen.
+#[pyclass(name = "Report", module = "django_lockstep", frozen, eq)]
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PyReport(Report);
+
+impl From<Report> for PyReport {
+    fn from(report: Report) -> Self {
+        Self(report)
+    }
+}
+
+#[pymethods]
+impl PyReport {
+    #[getter]
+    fn outcome(&self) -> &'static str {
+        self.0.outcome.as_str()
+    }
+    #[getter]
+    fn deadlocked(&self) -> bool {
+        self.0.deadlocked()
+    }
+    #[getter]
+    fn victims<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.0.victims)
+    }
+    #[getter]
+    fn cycle<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.0.cycle)
+    }
+    #[getter]
+    fn sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.sessions.iter().cloned().map(PySessionReport::from))
+    }
+    #[getter]
+    fn events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.events.iter().cloned().map(PyEvent::from))
+    }
+    #[getter]
+    fn elapsed(&self) -> f64 {
+        self.0.elapsed
+    }
+    #[getter]
+    fn explanation(&self) -> &str {
+        &self.0.explanation
+    }
+    #[getter]
+    fn notes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.0.notes)
+    }
+    #[getter]
+    fn server(&self) -> PyServer {
+        PyServer(self.0.server.clone())
+    }
+    #[getter]
+    fn verdict(&self) -> String {
+        self.0.verdict()
+    }
+
+    /// Everything as plain dicts, lists, strings and numbers.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        py.import("json")?.call_method1("loads", (self.0.to_json(),))
+    }
+
+    /// The same as a JSON text.
+    fn to_json(&self) -> String {
+        self.0.to_json()
+    }
+
+    /// The report as plain text.
+    #[pyo3(signature = (verbosity = 1))]
+    fn to_text(&self, verbosity: u8) -> String {
+        self.0.to_text(verbosity)
+    }
+
+    /// The first line of the text: where the run took place.
+    fn heading(&self) -> String {
+        self.0.heading()
+    }
+
+    /// The last part of the text: the verdict, and why.
+    fn conclusion(&self) -> String {
+        self.0.conclusion()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Report {}: {}>", self.0.outcome, self.0.verdict())
+    }
+}

@@ -1,0 +1,70 @@
+//! `simulate_deadlock`, as Python calls it.
+
+use pyo3::prelude::*;
+
+use super::caller::PythonCaller;
+use super::report::PyReport;
+use super::{arguments, errors};
+use crate::connection::conninfo::{Conninfo, SystemEnvironment};
+use crate::error::Error;
+use crate::simulate::{Options, simulate_deadlock as run};
+
+/// Make a real deadlock on the server that ``dsn`` names, and say why it happened. The stub documents the arguments.
+#[pyfunction]
+#[pyo3(
+    signature = (
+        dsn, rows = None, sleep = None, *, sessions = None, table = None, key = None, lock = None, isolation = None,
+        victim = None, deadlock_timeout = None, lock_timeout = None, statement_timeout = None, timeout = None,
+        on_event = None
+    ),
+    text_signature = "(dsn, rows=(1, 2), sleep=0.0, *, sessions=2, table=None, key='id', lock='update', \
+                      isolation='read committed', victim=None, deadlock_timeout=None, lock_timeout=None, \
+                      statement_timeout=None, timeout=30.0, on_event=None)"
+)]
+#[expect(clippy::too_many_arguments, reason = "they are the documented keywords of the Python function")]
+pub(super) fn simulate_deadlock(
+    py: Python<'_>,
+    dsn: &Bound<'_, PyAny>,
+    rows: Option<&Bound<'_, PyAny>>,
+    sleep: Option<&Bound<'_, PyAny>>,
+    sessions: Option<&Bound<'_, PyAny>>,
+    table: Option<&Bound<'_, PyAny>>,
+    key: Option<&Bound<'_, PyAny>>,
+    lock: Option<&Bound<'_, PyAny>>,
+    isolation: Option<&Bound<'_, PyAny>>,
+    victim: Option<&Bound<'_, PyAny>>,
+    deadlock_timeout: Option<&Bound<'_, PyAny>>,
+    lock_timeout: Option<&Bound<'_, PyAny>>,
+    statement_timeout: Option<&Bound<'_, PyAny>>,
+    timeout: Option<&Bound<'_, PyAny>>,
+    on_event: Option<Py<PyAny>>,
+) -> PyResult<PyReport> {
+    let default = Options::default();
+    let text = |name, given: Option<&Bound<'_, PyAny>>| given.map(|given| arguments::text(name, given)).transpose();
+    let read = || -> Result<(Conninfo, Options), Error> {
+        let options = Options {
+            rows: arguments::rows(rows)?,
+            sleep: arguments::optional_seconds("sleep", sleep)?.unwrap_or(default.sleep),
+            sessions: sessions.map(arguments::sessions).transpose()?.unwrap_or(default.sessions),
+            table: text("table", table)?,
+            key: text("key", key)?.unwrap_or(default.key),
+            lock: text("lock", lock)?.unwrap_or(default.lock),
+            isolation: text("isolation", isolation)?.unwrap_or(default.isolation),
+            victim: text("victim", victim)?,
+            deadlock_timeout: arguments::optional_seconds("deadlock_timeout", deadlock_timeout)?,
+            lock_timeout: arguments::optional_seconds("lock_timeout", lock_timeout)?,
+            statement_timeout: arguments::optional_seconds("statement_timeout", statement_timeout)?,
+            timeout: arguments::optional_seconds("timeout", timeout)?.unwrap_or(default.timeout),
+        };
+        let dsn = arguments::text("dsn", dsn)?;
+        Ok((Conninfo::resolve(&dsn, &SystemEnvironment)?, options))
+    };
+    let (conninfo, options) = read().map_err(|error| errors::to_python(py, &error))?;
+    let mut caller = PythonCaller::new(on_event);
+    let result = py.detach(|| run(conninfo, &options, &mut caller));
+    match (caller.into_raised(), result) {
+        (Some(raised), _) => Err(raised),
+        (None, Ok(report)) => Ok(report.into()),
+        (None, Err(error)) => Err(errors::to_python(py, &error)),
+    }
+}

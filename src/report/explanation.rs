@@ -1,0 +1,268 @@
+//! What happened, and why, in plain words.
+
+use super::{Event, EventKind, Outcome, SessionOutcome, SessionReport};
+use crate::engine::observer::Outsider;
+
+/// How many sessions of a cycle are told one by one; of a larger ring, one is like the next.
+const TOLD_ONE_BY_ONE: usize = 4;
+
+/// Everything that an explanation draws on.
+#[derive(Clone, Debug)]
+pub struct Story<'a> {
+    /// How the run ended.
+    pub outcome: Outcome,
+    /// Whether the caller's own connection was in the way.
+    pub hidden: bool,
+    /// What became of the sessions.
+    pub sessions: &'a [SessionReport],
+    /// What happened.
+    pub events: &'a [Event],
+    /// Who was aborted with 40P01.
+    pub victims: &'a [String],
+    /// The cycle.
+    pub cycle: &'a [String],
+    /// The backends outside the run that were in the way.
+    pub outsiders: &'a [Outsider],
+    /// The lock strength in SQL's words: `UPDATE`, `KEY SHARE`, ….
+    pub lock: &'a str,
+    /// Whether two sessions can both have that lock.
+    pub lock_is_shared: bool,
+    /// Whether only things made for the run were locked.
+    pub scratch: bool,
+    /// The `deadlock_timeout` that counted, in seconds.
+    pub deadlock_timeout: f64,
+    /// The `lock_timeout` that counted, in seconds.
+    pub lock_timeout: Option<f64>,
+    /// The `statement_timeout` that counted, in seconds.
+    pub statement_timeout: Option<f64>,
+    /// The whole call's `timeout`, in seconds.
+    pub timeout: f64,
+}
+
+/// The explanation: what happened, why, and what to do about it.
+#[must_use]
+pub fn explain(story: &Story) -> String {
+    match story.outcome {
+        Outcome::Deadlock => deadlock(story),
+        Outcome::LockTimeout => lock_timeout(story),
+        Outcome::StatementTimeout => statement_timeout(story),
+        Outcome::SerializationFailure => serialization_failure(story),
+        Outcome::NoConflict => no_conflict(story),
+        Outcome::BlockedByOutsider => blocked(story),
+        Outcome::Timeout => timed_out(story),
+        Outcome::Error => failed(story),
+    }
+}
+
+fn deadlock(story: &Story) -> String {
+    let names = if story.cycle.is_empty() { story.victims } else { story.cycle };
+    let mut text = if names.len() > TOLD_ONE_BY_ONE {
+        let first = names.first().map_or("", String::as_str);
+        format!(
+            "{} sessions made a ring: each held a lock and asked for the next one's ({} → {first}). ",
+            names.len(),
+            names.join(" → ")
+        )
+    } else {
+        let tales: Vec<String> = names.iter().filter_map(|name| tale(name, story.sessions)).collect();
+        format!("{}. ", tales.join("; "))
+    };
+    text.push_str(
+        "Each waited for a lock that only the next of them could release, so none of them could ever go on. ",
+    );
+    let others: Vec<&str> = story
+        .sessions
+        .iter()
+        .filter(|session| session.outcome == SessionOutcome::Committed)
+        .map(|session| session.name.as_str())
+        .collect();
+    text.push_str(&format!(
+        "When deadlock_timeout ({} s) had passed, PostgreSQL looked, found the cycle and aborted {} (40P01)",
+        story.deadlock_timeout,
+        join(story.victims)
+    ));
+    match others.as_slice() {
+        [] => text.push_str(". "),
+        [one] => text.push_str(&format!("; that released its locks, and {one} went on and committed. ")),
+        _ => text.push_str("; that released its locks, and the others went on and committed. "),
+    }
+    text.push_str(
+        "What prevents it: take the locks in one order everywhere, for example \
+         select_for_update().order_by(\"pk\"); and be ready to run the whole transaction again when 40P01 comes.",
+    );
+    text
+}
+
+/// "A held row 1 and asked for row 2".
+fn tale(name: &str, sessions: &[SessionReport]) -> Option<String> {
+    let session = sessions.iter().find(|session| session.name == name)?;
+    let locks = session.statements.iter().filter(|statement| !is_transaction_control(&statement.step));
+    let (asked, held): (Vec<_>, Vec<_>) = locks.partition(|statement| statement.waited || statement.sqlstate.is_some());
+    let held: Vec<String> = held
+        .into_iter()
+        .filter(|statement| statement.finished.is_some())
+        .filter(|statement| asked.first().is_none_or(|asked| statement.requested < asked.requested))
+        .map(|statement| statement.step.clone())
+        .collect();
+    let wanted = asked.first().map_or("more", |statement| &statement.step);
+    Some(format!("{name} held {} and asked for {wanted}", join(&held)))
+}
+
+fn is_transaction_control(step: &str) -> bool {
+    matches!(step, "BEGIN" | "COMMIT" | "ROLLBACK")
+}
+
+fn lock_timeout(story: &Story) -> String {
+    let who = join(&with_outcome(story, SessionOutcome::LockTimeout));
+    match story.lock_timeout {
+        Some(limit) if limit <= story.deadlock_timeout => format!(
+            "{who} gave up waiting with 55P03: lock_timeout ({limit} s) ran out before deadlock_timeout ({} s), so \
+             PostgreSQL never looked for a deadlock. The cycle was there all the same. To see 40P01, make lock_timeout \
+             longer than deadlock_timeout.",
+            story.deadlock_timeout
+        ),
+        _ => format!("{who} gave up waiting with 55P03: the lock was not to be had in time."),
+    }
+}
+
+fn statement_timeout(story: &Story) -> String {
+    let who = join(&with_outcome(story, SessionOutcome::StatementTimeout));
+    let limit = story.statement_timeout.unwrap_or_default();
+    if limit <= story.deadlock_timeout {
+        return format!(
+            "{who} was cancelled with 57014: statement_timeout ({limit} s) ran out before deadlock_timeout ({} s), so \
+             PostgreSQL never looked for a deadlock. To see 40P01, make statement_timeout longer than deadlock_timeout.",
+            story.deadlock_timeout
+        );
+    }
+    format!("{who} was cancelled with 57014: a statement took longer than statement_timeout ({limit} s).")
+}
+
+fn serialization_failure(story: &Story) -> String {
+    format!(
+        "{} failed with 40001: another session had committed a change that this isolation level may not see. Run the \
+         whole transaction again.",
+        join(&with_outcome(story, SessionOutcome::SerializationFailure))
+    )
+}
+
+fn no_conflict(story: &Story) -> String {
+    let locks = |session: &SessionReport| {
+        session
+            .statements
+            .iter()
+            .filter(|statement| !is_transaction_control(&statement.step) && statement.rows == Some(0))
+            .map(|statement| statement.step.clone())
+            .collect::<Vec<_>>()
+    };
+    let mut missing: Vec<String> = story.sessions.iter().flat_map(locks).collect();
+    missing.sort();
+    missing.dedup();
+    if !missing.is_empty() {
+        return format!(
+            "No deadlock, because there is no {}: a SELECT … FOR {} that matches no row locks nothing and waits for \
+             nobody. Give ids of rows that exist and are committed (what an open transaction or a TestCase has made, no \
+             other connection can see).",
+            missing.join(" and no "),
+            story.lock
+        );
+    }
+    if story.lock_is_shared {
+        return format!(
+            "No deadlock, because FOR {} does not conflict with itself: every session got every lock at once. Such locks \
+             deadlock only when the sessions then change the rows.",
+            story.lock
+        );
+    }
+    if story.events.iter().any(|event| event.kind == EventKind::Waiting) {
+        return "No deadlock: a session waited for another's lock, but nobody waited in turn for it, so it only had to \
+                wait until the other was done."
+            .to_owned();
+    }
+    "No deadlock, because no session ever wanted a lock that another one held.".to_owned()
+}
+
+fn blocked(story: &Story) -> String {
+    let waits = waiting(story);
+    if story.hidden {
+        let holder = story.outsiders.first().map_or("a backend".to_owned(), |outsider| format!("backend {}", outsider.pid));
+        return format!(
+            "{waits} {holder} is this very process's own connection: it holds the lock in an open transaction and cannot \
+             let go, because the call has not returned. PostgreSQL sees no cycle there, so it would have waited for ever. \
+             Commit first: use TransactionTestCase or django_db(transaction=True) instead of TestCase, and do not call \
+             this inside atomic()."
+        );
+    }
+    let holders: Vec<String> = story.outsiders.iter().map(outsider).collect();
+    format!(
+        "{waits} The lock is held by a session outside this run, which did not let go: {}. End that transaction (or \
+         SELECT pg_terminate_backend(pid)), or lock other rows.",
+        join(&holders)
+    )
+}
+
+fn outsider(outsider: &Outsider) -> String {
+    let mut text = format!("pid {}", outsider.pid);
+    let mut tell = |label: &str, value: &str| {
+        if !value.is_empty() {
+            text.push_str(&format!(", {label}{value}"));
+        }
+    };
+    tell("application ", &outsider.application);
+    tell("role ", &outsider.role);
+    tell("", &outsider.state);
+    if let Some(age) = outsider.transaction_age {
+        tell("transaction open for ", &format!("{age:.1} s"));
+    }
+    tell("last query: ", &outsider.query);
+    text
+}
+
+fn waiting(story: &Story) -> String {
+    let last = story.events.iter().rev().find(|event| event.kind == EventKind::Waiting);
+    last.map_or_else(String::new, |event| {
+        format!("{} waited for {}, held by {}.", event.session, event.step, join(&event.blocked_by))
+    })
+}
+
+fn timed_out(story: &Story) -> String {
+    let mut text = format!("The call's timeout ({} s) ran out before the run was over; everything was rolled back. ", story.timeout);
+    text.push_str(&waiting(story));
+    if story.timeout <= story.deadlock_timeout {
+        text.push_str(&format!(
+            " PostgreSQL looks for a deadlock only after deadlock_timeout ({} s): give the call more time than that.",
+            story.deadlock_timeout
+        ));
+    }
+    text.trim_end().to_owned()
+}
+
+fn failed(story: &Story) -> String {
+    let failures: Vec<String> = story
+        .sessions
+        .iter()
+        .filter(|session| matches!(session.outcome, SessionOutcome::Error | SessionOutcome::Disconnected))
+        .map(|session| {
+            let verb = if session.outcome == SessionOutcome::Disconnected { "lost its connection" } else { "failed" };
+            let sqlstate = session.sqlstate.as_ref().map(|state| format!(" with {state}")).unwrap_or_default();
+            format!("{} {verb}{sqlstate}: {}", session.name, session.message.as_deref().unwrap_or("no reason given"))
+        })
+        .collect();
+    if failures.is_empty() {
+        return "The run did not come to its end; see the events.".to_owned();
+    }
+    format!("No deadlock, because a session could not go on. {}.", failures.join("; "))
+}
+
+fn with_outcome(story: &Story, outcome: SessionOutcome) -> Vec<String> {
+    let those = story.sessions.iter().filter(|session| session.outcome == outcome);
+    those.map(|session| session.name.clone()).collect()
+}
+
+fn join(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}

@@ -1,0 +1,6 @@
+//! Scenarios as data: who locks what in which order. Pure; no database here.
+
+pub mod lock;
+pub mod names;
+pub mod opposite_order;
+pub mod victim;

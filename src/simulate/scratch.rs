@@ -1,0 +1,110 @@
+//! Scratch rows, in a schema of their own: made for a run, gone after it, and swept by a later run if a killed one left
+//! them.
+//!
+//! A schema is claimed by an advisory lock that the run's observer holds in its transaction: the claim ends with the
+//! observer's backend, however that ends. What nobody claims, belongs to nobody.
+
+use crate::connection::{Backend, Leash};
+use crate::error::Error;
+
+/// The first key of our advisory locks: "lkst" in ASCII.
+const CLAIM_CLASS: i32 = 0x6c6b_7374;
+/// How long dropping abandoned scratch objects may wait for a lock; who holds one is not gone yet.
+const SWEEP_LOCK_TIMEOUT: &str = "100ms";
+
+/// The names of one run's scratch objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scratch {
+    token: u64,
+}
+
+impl Scratch {
+    /// New names that nobody else has.
+    pub(super) fn new() -> Result<Self, Error> {
+        let token = getrandom::u64().map_err(|error| Error::Bug { what: format!("no random numbers: {error}") })?;
+        Ok(Self { token })
+    }
+
+    /// The schema.
+    pub(super) fn schema(&self) -> String {
+        format!("lockstep_{:016x}", self.token)
+    }
+
+    /// The table, qualified and quoted as far as it needs to be.
+    pub(super) fn table(&self) -> String {
+        format!("{}.account", self.schema())
+    }
+
+    /// A number of the run's own, to keep its advisory locks apart from everybody else's.
+    pub(super) fn number(&self) -> i32 {
+        // The upper half; the claim has the lower.
+        let [a, b, c, d, ..] = self.token.to_be_bytes();
+        i32::from_be_bytes([a, b, c, d])
+    }
+
+    /// The statement that claims the schema for the transaction that it runs in.
+    pub(super) fn claim(&self) -> String {
+        let [.., a, b, c, d] = self.token.to_be_bytes();
+        let key = i32::from_be_bytes([a, b, c, d]);
+        format!("SELECT pg_advisory_xact_lock({CLAIM_CLASS}, {key})")
+    }
+
+    /// Makes the schema and the rows. The claim must be held already.
+    pub(super) fn create(&self, rows: &[i64], backend: &mut Backend, leash: &Leash) -> Result<(), Error> {
+        let schema = self.schema();
+        let table = self.table();
+        let values: Vec<String> = rows.iter().map(|row| format!("({row})")).collect();
+        let sql = format!(
+            "BEGIN; SET LOCAL synchronous_commit = off; \
+             CREATE SCHEMA {schema}; CREATE UNLOGGED TABLE {table} (id bigint PRIMARY KEY); \
+             INSERT INTO {table} (id) VALUES {}; COMMIT",
+            values.join(", ")
+        );
+        let created = backend.ask(&sql, "making scratch rows", leash).map(drop);
+        if created.is_err() {
+            let _ = backend.run("ROLLBACK", leash);
+        }
+        created
+    }
+
+    /// The statement that drops everything.
+    pub(super) fn drop(&self) -> String {
+        format!("SET LOCAL lock_timeout = 0; DROP SCHEMA IF EXISTS {} CASCADE", self.schema())
+    }
+}
+
+/// Drops the scratch schemas of this role that no run claims any more; returns their names. What is still locked by a
+/// backend that has not noticed its client's death yet is left to the next run.
+pub(super) fn sweep(backend: &mut Backend, leash: &Leash) -> Result<Vec<String>, Error> {
+    const DOING: &str = "sweeping the scratch rows of a run that was killed";
+    let abandoned = format!(
+        "SELECT nspname FROM pg_namespace WHERE nspname ~ '^lockstep_[0-9a-f]{{16}}$' \
+         AND pg_has_role(nspowner, 'USAGE') ORDER BY nspname"
+    );
+    let reply = backend.ask(&abandoned, DOING, leash)?;
+    let schemas: Vec<String> = reply.rows().iter().filter_map(|row| row.first().cloned().flatten()).collect();
+    let mut swept = Vec::new();
+    for schema in schemas {
+        let key = format!("('x' || right('{schema}', 8))::bit(32)::int");
+        let claimed = backend.ask(
+            &format!(
+                "BEGIN; SET LOCAL lock_timeout = '{SWEEP_LOCK_TIMEOUT}'; \
+                 SELECT pg_try_advisory_xact_lock({CLAIM_CLASS}, {key})"
+            ),
+            DOING,
+            leash,
+        )?;
+        let ours = claimed.scalar() == Some("t");
+        let dropped = ours
+            && backend
+                .run(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE"), leash)
+                .map_err(|broken| broken.while_doing(DOING))?
+                .error
+                .is_none();
+        backend.ask(if dropped { "COMMIT" } else { "ROLLBACK" }, DOING, leash)?;
+        if dropped {
+            swept.push(schema);
+        }
+    }
+    Ok(swept)
+}

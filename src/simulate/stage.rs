@@ -1,0 +1,73 @@
+//! The stage of a simulation: its pool, its observer, its scratch rows. Whatever happens, it is cleared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::scratch::Scratch;
+use crate::connection::conninfo::Conninfo;
+use crate::connection::{Backend, Leash, Pool, Pooled};
+use crate::engine::Observer;
+use crate::error::Error;
+
+/// How long the clean-up may take; a frozen server must not hold the caller.
+const CLEARING: Duration = Duration::from_millis(500);
+
+pub(super) struct Stage {
+    pool: Pool,
+    observer: Option<Observer>,
+    scratch: Option<Scratch>,
+}
+
+impl Stage {
+    /// Opens the pool and the observer, and makes the scratch rows.
+    pub(super) fn set(
+        conninfo: Arc<Conninfo>,
+        sessions: usize,
+        probe: Backend,
+        scratch: Option<Scratch>,
+        rows: &[i64],
+        leash: &Leash,
+    ) -> Result<Self, Error> {
+        let size = u32::try_from(sessions).unwrap_or(u32::MAX).saturating_add(1);
+        let pool = Pool::start(conninfo, size, probe, leash);
+        let claim = scratch.as_ref().map(Scratch::claim);
+        let observer = Observer::open(pool.get(leash)?, claim.as_deref(), leash)?;
+        let stage = Self { pool, observer: Some(observer), scratch };
+        if let Some(scratch) = &stage.scratch {
+            scratch.create(rows, &mut *stage.connection(leash)?, leash)?;
+        }
+        Ok(stage)
+    }
+
+    pub(super) fn connection(&self, leash: &Leash) -> Result<Pooled, Error> {
+        self.pool.get(leash)
+    }
+
+    pub(super) fn observer(&mut self) -> Result<&mut Observer, Error> {
+        self.observer.as_mut().ok_or_else(|| Error::Bug { what: "the observer is gone before the run".to_owned() })
+    }
+
+    /// Removes the scratch rows and ends the observer's transaction. Safe to call again.
+    pub(super) fn clear(&mut self) -> Result<(), Error> {
+        let Some(observer) = self.observer.take() else { return Ok(()) };
+        let leash = Leash::lasting(CLEARING);
+        let drop = self.scratch.as_ref().map(Scratch::drop).unwrap_or_default();
+        let Err(error) = observer.close(&drop, &leash) else { return Ok(()) };
+        // The observer's transaction or connection was broken: another of the pool's does it, if the server lives.
+        match &self.scratch {
+            Some(scratch) => {
+                let sql = format!("BEGIN; {}; {drop}; COMMIT", scratch.claim());
+                let removed = self.pool.get(&leash)?.ask(&sql, "removing scratch rows", &leash);
+                removed.map(std::mem::drop)
+            }
+            None => Err(error),
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // The error, if any, is that of whatever went wrong before.
+        let _ = self.clear();
+    }
+}
