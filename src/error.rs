@@ -110,7 +110,7 @@ pub enum Error {
         sqlstate: String,
         /// The server's own words, where it was asked.
         #[source]
-        source: Option<ServerError>,
+        source: Option<Box<ServerError>>,
     },
     /// A statement of our own (not of a session) failed.
     #[error("{doing} failed: {}", source.message)]
@@ -118,7 +118,7 @@ pub enum Error {
         /// What was being done.
         doing: String,
         /// The server's words.
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// The server went away while we talked to it.
     #[error("the connection to the server was lost while {doing}: {why}")]
@@ -129,7 +129,7 @@ pub enum Error {
         why: String,
         /// The server's last words, if it had any.
         #[source]
-        source: Option<ServerError>,
+        source: Option<Box<ServerError>>,
     },
     /// The call's `timeout` ran out before a run could begin.
     #[error("the timeout ran out while {doing}")]
@@ -184,10 +184,15 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Usage { hint, .. } | Self::Conninfo { hint, .. } | Self::Connect { hint, .. } | Self::Refused { hint, .. } => Some(hint),
+            Self::Usage { hint, .. }
+            | Self::Conninfo { hint, .. }
+            | Self::Connect { hint, .. }
+            | Self::Refused { hint, .. } => Some(hint),
             Self::Server { source, .. } => source.hint.as_deref(),
             Self::Lost { .. } => Some("See the server's log for why it ended the connection."),
-            Self::Timeout { .. } => Some("Give the call more time (timeout=…), or look at why the server is slow to answer."),
+            Self::Timeout { .. } => {
+                Some("Give the call more time (timeout=…), or look at why the server is slow to answer.")
+            }
             Self::Halted => None,
             Self::Bug { .. } => Some("Please report it, with the command or call that led to it."),
         }
@@ -198,7 +203,7 @@ impl Error {
     pub fn server(&self) -> Option<&ServerError> {
         match self {
             Self::Connect { source, .. } => source.downcast_ref(),
-            Self::Refused { source, .. } | Self::Lost { source, .. } => source.as_ref(),
+            Self::Refused { source, .. } | Self::Lost { source, .. } => source.as_deref(),
             Self::Server { source, .. } => Some(source),
             _ => None,
         }

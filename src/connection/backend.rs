@@ -78,7 +78,7 @@ pub enum Broken {
         /// What the operating system or the driver said.
         why: String,
         /// The server's last message, if it sent one (57P01 when an administrator ended the backend).
-        last_words: Option<ServerError>,
+        last_words: Option<Box<ServerError>>,
     },
 }
 
@@ -141,13 +141,13 @@ impl Backend {
     pub fn ask(&mut self, sql: &str, doing: &str, leash: &Leash) -> Result<Reply, Error> {
         let reply = self.run(sql, leash).map_err(|broken| broken.while_doing(doing))?;
         match reply.error {
-            Some(source) => Err(Error::Server { doing: doing.to_owned(), source }),
+            Some(source) => Err(Error::Server { doing: doing.to_owned(), source: Box::new(source) }),
             None => Ok(reply),
         }
     }
 
     fn lost(&self, why: &str) -> Broken {
-        Broken::Lost { why: why.to_owned(), last_words: self.last_words.clone() }
+        Broken::Lost { why: why.to_owned(), last_words: self.last_words.clone().map(Box::new) }
     }
 }
 

@@ -47,22 +47,19 @@ impl Leash {
     /// What is left of it, at most `at_most`.
     #[must_use]
     pub fn remaining(&self, at_most: Duration) -> Duration {
-        self.deadline
-            .map_or(at_most, |deadline| deadline.saturating_duration_since(Instant::now()).min(at_most))
+        self.deadline.map_or(at_most, |deadline| deadline.saturating_duration_since(Instant::now()).min(at_most))
     }
 
     /// Completes when the leash ends; says how.
     pub(super) async fn ended(&self) -> Slip {
-        match self.deadline {
-            Some(deadline) => tokio::select! {
-                biased;
-                () = self.cut.cancelled() => Slip::Cut,
-                () = tokio::time::sleep_until(deadline.into()) => Slip::Over,
-            },
-            None => {
-                self.cut.cancelled().await;
-                Slip::Cut
-            }
+        let Some(deadline) = self.deadline else {
+            self.cut.cancelled().await;
+            return Slip::Cut;
+        };
+        tokio::select! {
+            biased;
+            () = self.cut.cancelled() => Slip::Cut,
+            () = tokio::time::sleep_until(deadline.into()) => Slip::Over,
         }
     }
 }

@@ -126,8 +126,11 @@ fn is_wanted(backend: &mut Backend, wanted: TargetSessionAttrs, leash: &Leash) -
     }
     let reply =
         backend.ask("SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'", DOING, leash)?;
-    let flags: Vec<bool> =
-        reply.rows().first().map(|row| row.iter().map(|flag| flag.as_deref() == Some("t")).collect()).unwrap_or_default();
+    let flags: Vec<bool> = reply
+        .rows()
+        .first()
+        .map(|row| row.iter().map(|flag| flag.as_deref() == Some("t")).collect())
+        .unwrap_or_default();
     let (standby, read_only) = (flags.first() == Some(&true), flags.get(1) == Some(&true));
     Ok(match wanted {
         TargetSessionAttrs::Any | TargetSessionAttrs::PreferStandby => true,

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::report::Server;
 
 /// What the first connection found out.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent answers of the server")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// What the report says about the server.
@@ -55,9 +56,7 @@ impl Facts {
         // has_parameter_privilege came with GRANT SET ON PARAMETER in PostgreSQL 15.
         let may_set_deadlock_timeout = superuser
             || version_num >= 150_000
-                && backend
-                    .ask("SELECT has_parameter_privilege('deadlock_timeout', 'SET')", DOING, leash)?
-                    .scalar()
+                && backend.ask("SELECT has_parameter_privilege('deadlock_timeout', 'SET')", DOING, leash)?.scalar()
                     == Some("t");
         let max_connections = row.number(7)?;
         Ok(Self {

@@ -52,7 +52,7 @@ impl Caller for Silent {
 }
 
 enum Call {
-    Event(Event),
+    Event(Box<Event>),
     OwnBackends,
 }
 
@@ -75,7 +75,7 @@ impl Line {
         if !self.wants_events {
             return Ok(());
         }
-        match self.ask(Call::Event(event.clone())) {
+        match self.ask(Call::Event(Box::new(event.clone()))) {
             Some(Answer::Halt) => Err(Halt),
             _ => Ok(()),
         }

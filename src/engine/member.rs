@@ -107,7 +107,7 @@ impl Member {
             StepResult::Lost { why, last_words } => {
                 self.lost = Some(why.clone());
                 if let Some(words) = last_words {
-                    self.error.get_or_insert_with(|| words.clone());
+                    self.error.get_or_insert_with(|| (**words).clone());
                 }
             }
         }

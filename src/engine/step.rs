@@ -65,7 +65,7 @@ pub enum StepResult {
         /// What the operating system or the driver said.
         why: String,
         /// The server's last message.
-        last_words: Option<ServerError>,
+        last_words: Option<Box<ServerError>>,
     },
 }
 
@@ -85,7 +85,7 @@ impl StepResult {
         match self {
             Self::Done(_) => None,
             Self::Failed(error) => Some(error),
-            Self::Lost { last_words, .. } => last_words.as_ref(),
+            Self::Lost { last_words, .. } => last_words.as_deref(),
         }
     }
 }

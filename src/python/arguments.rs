@@ -12,7 +12,8 @@ pub(super) fn rows(given: Option<&Bound<'_, PyAny>>) -> Result<Option<Vec<i64>>,
         return Err(not_ids(given));
     }
     let Ok(items) = given.try_iter() else { return Err(not_ids(given)) };
-    let ids: Result<Vec<i64>, Error> = items.map(|item| item.map_err(|_| not_ids(given)).and_then(|item| id(&item))).collect();
+    let ids: Result<Vec<i64>, Error> =
+        items.map(|item| item.map_err(|_| not_ids(given)).and_then(|item| id(&item))).collect();
     ids.map(Some)
 }
 
@@ -37,7 +38,10 @@ fn not_ids(given: &Bound<'_, PyAny>) -> Error {
 pub(super) fn seconds(name: &str, given: &Bound<'_, PyAny>) -> Result<f64, Error> {
     match given.extract::<f64>() {
         Ok(seconds) if !given.is_instance_of::<PyBool>() => Ok(seconds),
-        _ => Err(Error::usage(format!("{name} cannot be {}", shown(given)), format!("Give {name} as a number of seconds."))),
+        _ => Err(Error::usage(
+            format!("{name} cannot be {}", shown(given)),
+            format!("Give {name} as a number of seconds."),
+        )),
     }
 }
 

@@ -43,6 +43,7 @@ impl Caller for PythonCaller {
     }
 
     fn poll(&mut self) -> Result<(), Halt> {
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general enough")]
         let result = Python::attach(|py| py.check_signals());
         self.keep(result)
     }

@@ -1,5 +1,7 @@
 //! What happened, and why, in plain words.
 
+use std::fmt::Write;
+
 use super::{Event, EventKind, Outcome, SessionOutcome, SessionReport};
 use crate::engine::observer::Outsider;
 
@@ -76,14 +78,17 @@ fn deadlock(story: &Story) -> String {
         .filter(|session| session.outcome == SessionOutcome::Committed)
         .map(|session| session.name.as_str())
         .collect();
-    text.push_str(&format!(
-        "When deadlock_timeout ({} s) had passed, PostgreSQL looked, found the cycle and aborted {} (40P01)",
-        story.deadlock_timeout,
-        join(story.victims)
-    ));
+    push(
+        &mut text,
+        format_args!(
+            "When deadlock_timeout ({} s) had passed, PostgreSQL looked, found the cycle and aborted {} (40P01)",
+            story.deadlock_timeout,
+            join(story.victims)
+        ),
+    );
     match others.as_slice() {
         [] => text.push_str(". "),
-        [one] => text.push_str(&format!("; that released its locks, and {one} went on and committed. ")),
+        [one] => push(&mut text, format_args!("; that released its locks, and {one} went on and committed. ")),
         _ => text.push_str("; that released its locks, and the others went on and committed. "),
     }
     text.push_str(
@@ -185,7 +190,8 @@ fn no_conflict(story: &Story) -> String {
 fn blocked(story: &Story) -> String {
     let waits = waiting(story);
     if story.hidden {
-        let holder = story.outsiders.first().map_or("a backend".to_owned(), |outsider| format!("backend {}", outsider.pid));
+        let holder =
+            story.outsiders.first().map_or("a backend".to_owned(), |outsider| format!("backend {}", outsider.pid));
         return format!(
             "{waits} {holder} is this very process's own connection: it holds the lock in an open transaction and cannot \
              let go, because the call has not returned. PostgreSQL sees no cycle there, so it would have waited for ever. \
@@ -205,7 +211,7 @@ fn outsider(outsider: &Outsider) -> String {
     let mut text = format!("pid {}", outsider.pid);
     let mut tell = |label: &str, value: &str| {
         if !value.is_empty() {
-            text.push_str(&format!(", {label}{value}"));
+            push(&mut text, format_args!(", {label}{value}"));
         }
     };
     tell("application ", &outsider.application);
@@ -226,13 +232,19 @@ fn waiting(story: &Story) -> String {
 }
 
 fn timed_out(story: &Story) -> String {
-    let mut text = format!("The call's timeout ({} s) ran out before the run was over; everything was rolled back. ", story.timeout);
+    let mut text = format!(
+        "The call's timeout ({} s) ran out before the run was over; everything was rolled back. ",
+        story.timeout
+    );
     text.push_str(&waiting(story));
     if story.timeout <= story.deadlock_timeout {
-        text.push_str(&format!(
-            " PostgreSQL looks for a deadlock only after deadlock_timeout ({} s): give the call more time than that.",
-            story.deadlock_timeout
-        ));
+        push(
+            &mut text,
+            format_args!(
+                " PostgreSQL looks for a deadlock only after deadlock_timeout ({} s): give the call more time than that.",
+                story.deadlock_timeout
+            ),
+        );
     }
     text.trim_end().to_owned()
 }
@@ -257,6 +269,11 @@ fn failed(story: &Story) -> String {
 fn with_outcome(story: &Story, outcome: SessionOutcome) -> Vec<String> {
     let those = story.sessions.iter().filter(|session| session.outcome == outcome);
     those.map(|session| session.name.clone()).collect()
+}
+
+/// Writing to a String cannot fail.
+fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
+    let _ = text.write_fmt(more);
 }
 
 fn join(names: &[String]) -> String {

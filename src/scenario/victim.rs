@@ -90,7 +90,8 @@ impl Choice {
             }
         };
         let last = order.len().saturating_sub(1);
-        let entry = |(index, session)| Entry { session, holds: closing.filter(|_| index == last).into_iter().collect() };
+        let entry =
+            |(index, session)| Entry { session, holds: closing.filter(|_| index == last).into_iter().collect() };
         order.into_iter().enumerate().map(entry).collect()
     }
 

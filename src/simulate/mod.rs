@@ -96,7 +96,7 @@ impl Simulation {
         if let Err(error) = self.stage.clear() {
             self.notes.push(format!("{error}; what is left there, a later run removes."));
         }
-        Ok(verdict::report(self.checked, &self.facts, &self.choice, &self.target, record, self.notes))
+        Ok(verdict::report(&self.checked, &self.facts, &self.choice, &self.target, record, self.notes))
     }
 
     fn run_once(&mut self, line: &Line, leash: &Leash) -> Result<Record, Error> {
@@ -181,7 +181,11 @@ fn choose_target(
                 "Use a role or database that may write",
             )
         };
-        return Err(Error::refused("25006", what, format!("{hint}, or lock advisory locks instead (lock=\"advisory\").")));
+        return Err(Error::refused(
+            "25006",
+            what,
+            format!("{hint}, or lock advisory locks instead (lock=\"advisory\")."),
+        ));
     }
     if let Some(table) = &checked.table {
         return Ok((target::find(table, &checked.key, probe, leash)?, None));

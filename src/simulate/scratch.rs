@@ -77,11 +77,9 @@ impl Scratch {
 /// backend that has not noticed its client's death yet is left to the next run.
 pub(super) fn sweep(backend: &mut Backend, leash: &Leash) -> Result<Vec<String>, Error> {
     const DOING: &str = "sweeping the scratch rows of a run that was killed";
-    let abandoned = format!(
-        "SELECT nspname FROM pg_namespace WHERE nspname ~ '^lockstep_[0-9a-f]{{16}}$' \
-         AND pg_has_role(nspowner, 'USAGE') ORDER BY nspname"
-    );
-    let reply = backend.ask(&abandoned, DOING, leash)?;
+    let abandoned = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^lockstep_[0-9a-f]{16}$' \
+                     AND pg_has_role(nspowner, 'USAGE') ORDER BY nspname";
+    let reply = backend.ask(abandoned, DOING, leash)?;
     let schemas: Vec<String> = reply.rows().iter().filter_map(|row| row.first().cloned().flatten()).collect();
     let mut swept = Vec::new();
     for schema in schemas {

@@ -24,7 +24,8 @@ impl Target {
             }
             Self::Advisory { space } => {
                 // Keys need not fit the second argument, an int; their places do.
-                let number = i32::try_from(row).unwrap_or_else(|_| i32::MIN.saturating_add_unsigned(u32::try_from(place).unwrap_or(u32::MAX)));
+                let number = i32::try_from(row)
+                    .unwrap_or_else(|_| i32::MIN.saturating_add_unsigned(u32::try_from(place).unwrap_or(u32::MAX)));
                 (format!("advisory lock {row}"), format!("SELECT pg_advisory_xact_lock({space}, {number})"))
             }
         }
@@ -49,7 +50,10 @@ fn literal(text: &str) -> String {
 pub(super) fn find(table: &str, key: &str, backend: &mut Backend, leash: &Leash) -> Result<Target, Error> {
     const DOING: &str = "looking the table up";
     if table.contains('\0') || key.contains('\0') {
-        return Err(Error::usage("a table's or a column's name cannot contain a NUL", "Give the name as it is in the database."));
+        return Err(Error::usage(
+            "a table's or a column's name cannot contain a NUL",
+            "Give the name as it is in the database.",
+        ));
     }
     let (schema, bare) = split(table);
     let sql = format!(

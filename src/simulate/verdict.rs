@@ -9,7 +9,7 @@ use crate::scenario::victim::Choice;
 
 /// The report of a record.
 pub(super) fn report(
-    checked: Checked,
+    checked: &Checked,
     facts: &Facts,
     choice: &Choice,
     target: &Target,
@@ -38,7 +38,10 @@ pub(super) fn report(
         lock: &checked.lock.clause().unwrap_or("advisory").replace("FOR ", ""),
         scratch: !matches!(target, Target::Rows { name: Some(_), .. }),
         deadlock_timeout: choice.deadlock_timeout.as_secs_f64(),
-        lock_timeout: checked.lock_timeout.map(|limit| limit.as_secs_f64()).or((facts.lock_timeout > 0.0).then_some(facts.lock_timeout)),
+        lock_timeout: checked
+            .lock_timeout
+            .map(|limit| limit.as_secs_f64())
+            .or((facts.lock_timeout > 0.0).then_some(facts.lock_timeout)),
         statement_timeout: checked
             .statement_timeout
             .map(|limit| limit.as_secs_f64())
@@ -89,7 +92,8 @@ fn victims(record: &Record) -> Vec<String> {
 /// The cycle by the server's own account of it, else by what the observer last saw.
 fn cycle(record: &Record) -> Vec<String> {
     let first = record.events.iter().find(|event| event.sqlstate.as_deref() == Some("40P01"));
-    let Some(victim) = first.and_then(|event| record.sessions.iter().find(|session| session.name == event.session)) else {
+    let Some(victim) = first.and_then(|event| record.sessions.iter().find(|session| session.name == event.session))
+    else {
         return Vec::new();
     };
     let Some(pid) = victim.backend_pid else { return Vec::new() };

@@ -1,6 +1,7 @@
 //! What the engine's tests share: the server to test against, and a witness that looks at it by another driver.
 
-#![allow(dead_code, reason = "each test file is a crate of its own and uses what it needs")]
+#![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses what it needs")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test may panic")]
 
 use django_lockstep::connection::conninfo::{Conninfo, SystemEnvironment};
 use django_lockstep::engine::{Caller, Silent};

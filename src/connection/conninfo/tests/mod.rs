@@ -1,7 +1,5 @@
 //! Tests of the whole of conninfo, in a world made for each.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 mod keywords;
 mod parsing;
 mod passwords;
