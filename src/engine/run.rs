@@ -78,6 +78,10 @@ pub struct Run<'a> {
     statement_timeout: Option<Duration>,
     edges_at_deadlock: Option<Vec<Edge>>,
     outsiders: Vec<Outsider>,
+    /// The sessions whose end of a step is held back until its cause is heard, …
+    telling: Vec<usize>,
+    /// … and what they have said since.
+    held_back: Vec<Message>,
     looks: u32,
     next_look: Instant,
 }
@@ -99,6 +103,8 @@ impl<'a> Run<'a> {
             statement_timeout: None,
             edges_at_deadlock: None,
             outsiders: Vec::new(),
+            telling: Vec::new(),
+            held_back: Vec::new(),
             looks: 0,
             next_look: Instant::now(),
         }
@@ -224,6 +230,10 @@ impl<'a> Run<'a> {
     }
 
     fn hear(&mut self, message: Message) {
+        if self.telling.contains(&message.session().0) {
+            self.held_back.push(message);
+            return;
+        }
         match message {
             Message::Arrived { session: SessionId(index), step } => {
                 if let Some(member) = self.members.get_mut(index) {
@@ -231,8 +241,16 @@ impl<'a> Run<'a> {
                 }
             }
             Message::Finished { session: SessionId(index), result, backend_pid, at } => {
+                self.telling.push(index);
                 self.hear_the_cause(index, &result);
+                self.telling.retain(|&telling| telling != index);
                 self.finish(index, &result, backend_pid, at);
+                let (said_since, of_others): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut self.held_back).into_iter().partition(|said| said.session().0 == index);
+                self.held_back = of_others;
+                for said in said_since {
+                    self.hear(said);
+                }
             }
             Message::Left { session: SessionId(index) } => {
                 if let Some(member) = self.members.get_mut(index) {

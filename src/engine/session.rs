@@ -48,6 +48,15 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// Who says it.
+    pub(super) fn session(&self) -> SessionId {
+        match *self {
+            Self::Arrived { session, .. } | Self::Finished { session, .. } | Self::Left { session } => session,
+        }
+    }
+}
+
 /// The run is over: whoever stands at a gate goes home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
