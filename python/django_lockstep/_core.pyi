@@ -46,6 +46,7 @@ def simulate_deadlock(
     lock_timeout: float | None = None,
     statement_timeout: float | None = None,
     timeout: float = 30.0,
+    on_start: Callable[[Server], object] | None = None,
     on_event: Callable[[Event], object] | None = None,
 ) -> Report:
     """Make a real deadlock on the server that ``dsn`` names, and say why it happened.
@@ -74,10 +75,12 @@ def simulate_deadlock(
         statement_timeout: The sessions' ``statement_timeout``; left out, the server's.
         timeout: For the whole call. When it runs out, everything is rolled back; cleaning up takes half a second
             more at most, also when the server is frozen.
+        on_start: Called with the ``Server`` once, in the calling thread, when everything is prepared and the first
+            session is about to begin. What it raises ends the call cleanly and is raised.
         on_event: Called with each ``Event`` in the calling thread, between two steps. What it raises ends the run
             cleanly and is raised.
 
-    The GIL is released, except while ``on_event`` runs; signals are looked at every 10 ms, so Ctrl-C ends the run,
+    The GIL is released, except while a callback runs; signals are looked at every 10 ms, so Ctrl-C ends the run,
     rolls everything back and raises ``KeyboardInterrupt``.
 
     Raises:
@@ -132,11 +135,14 @@ class Report:
         """Return everything as dicts, lists, strings and numbers, with a ``schema_version``."""
     def to_json(self) -> str:
         """Return the same as a JSON text."""
-    def to_text(self, verbosity: int = 1) -> str:
-        """Return it as plain text: 1 the timeline and the verdict, 2 every statement, 3 what the observer saw."""
+    def to_text(self, verbosity: int = 1, width: int = 100) -> str:
+        """Return it as plain text: 1 the timeline and the verdict, 2 every statement, 3 what the observer saw.
+
+        Sentences are wrapped to ``width`` columns.
+        """
     def heading(self) -> str:
         """Return the first line of the text: where it took place."""
-    def conclusion(self) -> str:
+    def conclusion(self, width: int = 100) -> str:
         """Return the last part of the text: the verdict, the explanation, the server's own words, the notes."""
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -253,7 +259,7 @@ class Event:
 
 @final
 class Server:
-    """The server that a run took place on. Frozen."""
+    """The server that a run took place on. Frozen; ``str()`` of it is a report's heading."""
 
     @property
     def version(self) -> str:

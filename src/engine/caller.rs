@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::connection::Leash;
 use crate::error::Error;
-use crate::report::Event;
+use crate::report::{Event, Server};
 
 /// How long the calling thread waits at most before it looks for signals again.
 const SLICE: Duration = Duration::from_millis(10);
@@ -22,6 +22,10 @@ pub struct Halt;
 
 /// Who called. Every method runs in the calling thread.
 pub trait Caller {
+    /// The server is known and everything is prepared; the first session is about to begin.
+    fn start(&mut self, _: &Server) -> Result<(), Halt> {
+        Ok(())
+    }
     /// Whether [`Caller::event`] is of any use.
     fn wants_events(&self) -> bool;
     /// Something happened.
@@ -52,6 +56,7 @@ impl Caller for Silent {
 }
 
 enum Call {
+    Start(Box<Server>),
     Event(Box<Event>),
     OwnBackends,
 }
@@ -70,6 +75,14 @@ pub struct Line {
 }
 
 impl Line {
+    /// Tells the caller where the run takes place, and waits until it has seen it.
+    pub fn start(&self, server: &Server) -> Result<(), Halt> {
+        match self.ask(Call::Start(Box::new(server.clone()))) {
+            Some(Answer::Halt) => Err(Halt),
+            _ => Ok(()),
+        }
+    }
+
     /// Hands an event to the caller and waits until it has seen it.
     pub fn event(&self, event: &Event) -> Result<(), Halt> {
         if !self.wants_events {
@@ -114,6 +127,10 @@ pub fn supervise<T: Send>(
         let mut halted = false;
         loop {
             match inbox.recv_timeout(SLICE) {
+                Ok(Call::Start(server)) => {
+                    halted = halted || caller.start(&server).is_err();
+                    let _ = replies.send(if halted { Answer::Halt } else { Answer::GoOn });
+                }
                 Ok(Call::Event(event)) => {
                     halted = halted || caller.event(&event).is_err();
                     let _ = replies.send(if halted { Answer::Halt } else { Answer::GoOn });

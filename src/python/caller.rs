@@ -4,18 +4,20 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::event::PyEvent;
+use super::report::PyServer;
 use crate::engine::{Caller, Halt};
-use crate::report::Event;
+use crate::report::{Event, Server};
 
 /// Keeps the exception that ended the call, so that the very same one is raised.
 pub(super) struct PythonCaller {
+    on_start: Option<Py<PyAny>>,
     on_event: Option<Py<PyAny>>,
     raised: Option<PyErr>,
 }
 
 impl PythonCaller {
-    pub(super) fn new(on_event: Option<Py<PyAny>>) -> Self {
-        Self { on_event, raised: None }
+    pub(super) fn new(on_start: Option<Py<PyAny>>, on_event: Option<Py<PyAny>>) -> Self {
+        Self { on_start, on_event, raised: None }
     }
 
     /// The exception that ended the call, if one did.
@@ -32,6 +34,12 @@ impl PythonCaller {
 }
 
 impl Caller for PythonCaller {
+    fn start(&mut self, server: &Server) -> Result<(), Halt> {
+        let Some(on_start) = &self.on_start else { return Ok(()) };
+        let result = Python::attach(|py| on_start.call1(py, (PyServer::from(server.clone()),)).map(drop));
+        self.keep(result)
+    }
+
     fn wants_events(&self) -> bool {
         self.on_event.is_some()
     }

@@ -5,12 +5,18 @@ use pyo3::types::PyTuple;
 
 use super::event::PyEvent;
 use super::session_report::PySessionReport;
-use crate::report::{Report, Server};
+use crate::report::{Report, Server, WIDTH};
 
 /// The server that a run took place on. Frozen.
 #[pyclass(name = "Server", module = "django_lockstep", frozen, eq)]
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PyServer(Server);
+
+impl From<Server> for PyServer {
+    fn from(server: Server) -> Self {
+        Self(server)
+    }
+}
 
 #[pymethods]
 impl PyServer {
@@ -37,6 +43,9 @@ impl PyServer {
     #[getter]
     fn may_set_deadlock_timeout(&self) -> bool {
         self.0.may_set_deadlock_timeout
+    }
+    fn __str__(&self) -> String {
+        self.0.to_string()
     }
     fn __repr__(&self) -> String {
         format!("<Server PostgreSQL {} database {:?}>", self.0.version, self.0.database)
@@ -112,9 +121,9 @@ impl PyReport {
     }
 
     /// The report as plain text.
-    #[pyo3(signature = (verbosity = 1))]
-    fn to_text(&self, verbosity: u8) -> String {
-        self.0.to_text(verbosity)
+    #[pyo3(signature = (verbosity = 1, width = WIDTH), text_signature = "(verbosity=1, width=100)")]
+    fn to_text(&self, verbosity: u8, width: usize) -> String {
+        self.0.to_text_within(verbosity, width)
     }
 
     /// The first line of the text: where the run took place.
@@ -123,8 +132,9 @@ impl PyReport {
     }
 
     /// The last part of the text: the verdict, and why.
-    fn conclusion(&self) -> String {
-        self.0.conclusion()
+    #[pyo3(signature = (width = WIDTH), text_signature = "(width=100)")]
+    fn conclusion(&self, width: usize) -> String {
+        self.0.conclusion(width)
     }
 
     fn __repr__(&self) -> String {

@@ -15,11 +15,12 @@ use crate::simulate::{Options, simulate_deadlock as run};
     signature = (
         dsn, rows = None, sleep = None, *, sessions = None, table = None, key = None, lock = None, isolation = None,
         victim = None, deadlock_timeout = None, lock_timeout = None, statement_timeout = None, timeout = None,
-        on_event = None
+        on_start = None, on_event = None
     ),
     text_signature = "(dsn, rows=(1, 2), sleep=0.0, *, sessions=2, table=None, key='id', lock='update', \
                       isolation='read committed', victim=None, deadlock_timeout=None, lock_timeout=None, \
-                      statement_timeout=None, timeout=30.0, on_event=None)"
+                      statement_timeout=None, timeout=30.0, on_start=None, \
+                      on_event=None)"
 )]
 #[expect(clippy::too_many_arguments, reason = "they are the documented keywords of the Python function")]
 pub(super) fn simulate_deadlock(
@@ -37,6 +38,7 @@ pub(super) fn simulate_deadlock(
     lock_timeout: Option<&Bound<'_, PyAny>>,
     statement_timeout: Option<&Bound<'_, PyAny>>,
     timeout: Option<&Bound<'_, PyAny>>,
+    on_start: Option<Py<PyAny>>,
     on_event: Option<Py<PyAny>>,
 ) -> PyResult<PyReport> {
     let default = Options::default();
@@ -60,7 +62,7 @@ pub(super) fn simulate_deadlock(
         Ok((Conninfo::resolve(&dsn, &SystemEnvironment)?, options))
     };
     let (conninfo, options) = read().map_err(|error| errors::to_python(py, &error))?;
-    let mut caller = PythonCaller::new(on_event);
+    let mut caller = PythonCaller::new(on_start, on_event);
     let result = py.detach(|| run(conninfo, &options, &mut caller));
     match (caller.into_raised(), result) {
         (Some(raised), _) => Err(raised),

@@ -14,7 +14,7 @@ pub use event::{Event, EventKind};
 pub use explanation::{Story, explain};
 pub use outcome::{Outcome, SessionOutcome};
 pub use session_report::{SessionReport, Statement};
-pub use text::Verbosity;
+pub use text::{Verbosity, WIDTH};
 
 use serde::Serialize;
 

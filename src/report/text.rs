@@ -2,7 +2,12 @@
 
 use std::fmt::Write;
 
-use super::{Event, EventKind, Outcome, Report};
+use textwrap::{Options, WordSplitter};
+
+use super::{Event, EventKind, Outcome, Report, Server};
+
+/// How many columns sentences are wrapped to where nobody knows better.
+pub const WIDTH: usize = 100;
 
 /// How much is told: 1 the timeline, 2 every statement, 3 what the observer saw.
 pub type Verbosity = u8;
@@ -74,29 +79,32 @@ impl Report {
     /// The whole report as plain text, without colour. `verbosity` as for the management command.
     #[must_use]
     pub fn to_text(&self, verbosity: Verbosity) -> String {
+        self.to_text_within(verbosity, WIDTH)
+    }
+
+    /// The same, its sentences wrapped to `width` columns.
+    #[must_use]
+    pub fn to_text_within(&self, verbosity: Verbosity, width: usize) -> String {
         let mut text = self.heading();
         for line in self.events.iter().filter_map(|event| event.to_text(verbosity)) {
             text.push_str(&line);
             text.push('\n');
         }
-        text.push_str(&self.conclusion());
+        text.push_str(&self.conclusion(width));
         text
     }
 
     /// Where it took place: the first line of the text.
     #[must_use]
     pub fn heading(&self) -> String {
-        let server = &self.server;
-        format!(
-            "PostgreSQL {}, database {}, role {}, deadlock_timeout {} s\n",
-            server.version, server.database, server.role, server.deadlock_timeout
-        )
+        format!("{}\n", self.server)
     }
 
-    /// Everything after the events: the verdict, the explanation, the server's own words, the notes.
+    /// Everything after the events: the verdict, the explanation, the server's own words, the notes. Sentences are
+    /// wrapped to `width` columns; the verdict is one line, and the server's words are left as they came.
     #[must_use]
-    pub fn conclusion(&self) -> String {
-        let mut text = format!("\n{}\n\n{}\n", self.verdict(), self.explanation);
+    pub fn conclusion(&self, width: usize) -> String {
+        let mut text = format!("\n{}\n\n{}\n", self.verdict(), wrapped(&self.explanation, width, ""));
         for session in self.sessions.iter().filter(|session| session.sqlstate.is_some()) {
             let sqlstate = session.sqlstate.as_deref().unwrap_or_default();
             let message = session.message.as_deref().unwrap_or_default();
@@ -112,11 +120,26 @@ impl Report {
         if !self.notes.is_empty() {
             text.push('\n');
             for note in &self.notes {
-                let _ = writeln!(text, "Note: {note}");
+                let _ = writeln!(text, "{}", wrapped(&format!("Note: {note}"), width, "      "));
             }
         }
         text
     }
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { version, database, role, deadlock_timeout, .. } = self;
+        let (database, role) = (one_line(database), one_line(role));
+        write!(f, "PostgreSQL {version}, database {database}, role {role}, deadlock_timeout {deadlock_timeout} s")
+    }
+}
+
+/// A sentence on lines of at most `width` columns; a word is never broken, for it may be a name or SQL.
+fn wrapped(sentence: &str, width: usize, indent: &str) -> String {
+    let options =
+        Options::new(width).subsequent_indent(indent).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(sentence, options)
 }
 
 /// Control characters in SQL or messages must not reach a terminal, nor break a line.
@@ -129,4 +152,28 @@ fn one_line(text: &str) -> String {
         line.extend(word.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Server, one_line, wrapped};
+
+    #[test]
+    fn sentences_are_wrapped_between_words() {
+        let text = "Note: a quite-hyphenated sentence with no arrow";
+        assert_eq!(wrapped(text, 24, "      "), "Note: a quite-hyphenated\n      sentence with no\n      arrow");
+        assert_eq!(wrapped("statement_timeout", 5, ""), "statement_timeout");
+        assert_eq!(wrapped("no width at all", 0, ""), "no\nwidth\nat\nall");
+    }
+
+    #[test]
+    fn a_database_with_an_odd_name_stays_on_its_line() {
+        let server = Server { version: "18.6".into(), database: "a\nb\u{1b}[31m".into(), ..Server::default() };
+        assert_eq!(server.to_string(), "PostgreSQL 18.6, database a b\u{fffd}[31m, role , deadlock_timeout 0 s");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(one_line("SELECT\n\t1 \u{7}"), "SELECT 1 \u{fffd}");
+    }
 }

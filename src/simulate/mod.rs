@@ -86,6 +86,7 @@ impl Simulation {
     }
 
     fn perform(mut self, line: &Line, leash: &Leash) -> Result<Report, Error> {
+        line.start(&self.facts.server).map_err(|_| Error::Halted)?;
         let mut record = self.run_once(line, leash)?;
         for _ in 1..ATTEMPTS {
             if record.ending != Ending::Slipped {
