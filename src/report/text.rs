@@ -24,7 +24,7 @@ impl Event {
         if verbosity >= 3
             && let Some(lock) = &self.lock
         {
-            let _ = write!(line, "  [{lock}]");
+            let _ = write!(line, "  [{}]", one_line(lock));
         }
         if verbosity >= 2
             && let Some(statement) = &self.statement
@@ -33,13 +33,13 @@ impl Event {
             let _ = write!(line, "  {}", one_line(statement));
         }
         if let Some(source) = &self.source {
-            let _ = write!(line, "  at {source}");
+            let _ = write!(line, "  at {}", one_line(source));
         }
         Some(line)
     }
 
     fn deed(&self) -> String {
-        let step = &self.step;
+        let step = one_line(&self.step);
         match self.kind {
             EventKind::Begin => "begins".to_owned(),
             EventKind::Request => format!("asks for {step}"),
@@ -104,23 +104,23 @@ impl Report {
     /// wrapped to `width` columns; the verdict is one line, and the server's words are left as they came.
     #[must_use]
     pub fn conclusion(&self, width: usize) -> String {
-        let mut text = format!("\n{}\n\n{}\n", self.verdict(), wrapped(&self.explanation, width, ""));
+        let mut text = format!("\n{}\n\n{}\n", self.verdict(), wrapped(&one_line(&self.explanation), width, ""));
         for session in self.sessions.iter().filter(|session| session.sqlstate.is_some()) {
             let sqlstate = session.sqlstate.as_deref().unwrap_or_default();
-            let message = session.message.as_deref().unwrap_or_default();
+            let message = one_line(session.message.as_deref().unwrap_or_default());
             let _ = write!(text, "\nThe server to {}: {message} (SQLSTATE {sqlstate})\n", session.name);
             let fields = [("DETAIL", &session.detail), ("HINT", &session.hint), ("CONTEXT", &session.context)];
             for (label, field) in fields {
                 for (number, line) in field.as_deref().unwrap_or_default().lines().enumerate() {
                     let label = if number == 0 { format!("{label}:") } else { String::new() };
-                    let _ = writeln!(text, "  {label:<8} {line}");
+                    let _ = writeln!(text, "  {label:<8} {}", one_line(line));
                 }
             }
         }
         if !self.notes.is_empty() {
             text.push('\n');
             for note in &self.notes {
-                let _ = writeln!(text, "{}", wrapped(&format!("Note: {note}"), width, "      "));
+                let _ = writeln!(text, "{}", wrapped(&format!("Note: {}", one_line(note)), width, "      "));
             }
         }
         text
