@@ -1,0 +1,127 @@
+"""One real PostgreSQL for the whole suite, and the check that it and this process are left as they were.
+
+The server is a throw-away one, or yours: LOCKSTEP_TEST_DSN or DATABASE_URL names it, with a superuser.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING, Protocol
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from witness import NothingLeftHere, leftovers, nothing_left, tables_made
+
+from django_lockstep.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from witness import Connection
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_suite_leaves_this_process_as_it_was() -> Iterator[None]:
+    before = NothingLeftHere()
+    yield
+    before.check()
+
+
+@pytest.fixture(scope="session")
+def server_dsn() -> Iterator[str]:
+    """The DSN of the suite's server; after the suite, nothing of ours may be there."""
+    named = os.environ.get("LOCKSTEP_TEST_DSN") or os.environ.get("DATABASE_URL")
+    with nullcontext() if named else EmbeddedServer() as server:
+        dsn = named or (server.dsn if server else "")
+        yield dsn
+        with closing(psycopg.connect(dsn, autocommit=True)) as connection:
+            nothing_left(connection)
+
+
+@pytest.fixture(scope="session")
+def session_witness(server_dsn: str) -> Iterator[Connection]:
+    with closing(psycopg.connect(server_dsn, autocommit=True, application_name="witness")) as connection:
+        yield connection
+
+
+@pytest.fixture
+def witness(session_witness: Connection) -> Iterator[Connection]:
+    """A superuser's connection that looks on; after the test, nothing of ours may be left anywhere."""
+    assert leftovers(session_witness) == []
+    before = NothingLeftHere()
+    yield session_witness
+    nothing_left(session_witness)
+    before.check()
+
+
+@pytest.fixture
+def dsn(server_dsn: str, witness: Connection) -> str:
+    """The DSN of a superuser of the suite's server, which the test leaves as it was."""
+    assert not witness.closed
+    return server_dsn
+
+
+@pytest.fixture
+def private_server() -> Iterator[EmbeddedServer]:
+    """A server that a test may freeze, stop or configure."""
+    before = NothingLeftHere()
+    with EmbeddedServer() as server:
+        yield server
+    before.check()
+
+
+class MakeRole(Protocol):
+    """Makes an ordinary role and returns its DSN."""
+
+    def __call__(
+        self, attributes: str = "", *, grant: str = "", settings: dict[str, str] | None = None
+    ) -> str:
+        """``grant`` is what stands between GRANT and TO."""
+
+
+@pytest.fixture
+def role(dsn: str, witness: Connection) -> Iterator[MakeRole]:
+    """Roles for one test. A new one may connect and little else."""
+    made = []
+
+    def make(attributes: str = "", *, grant: str = "", settings: dict[str, str] | None = None) -> str:
+        name, password = f"suite_{secrets.token_hex(4)}", secrets.token_hex(8)
+        made.append(name)
+        identifier = sql.Identifier(name).as_string(witness)
+        tables_made(dsn, f"CREATE ROLE {identifier} LOGIN PASSWORD '{password}' {attributes}")
+        if grant:
+            tables_made(dsn, f"GRANT {grant} TO {identifier}")
+        for setting, wanted in (settings or {}).items():
+            tables_made(dsn, f"ALTER ROLE {identifier} SET {setting} = '{wanted}'")
+        return make_conninfo(dsn, user=name, password=password)
+
+    yield make
+    nothing_left(witness)
+    for name in made:
+        identifier = sql.Identifier(name).as_string(witness)
+        tables_made(dsn, f"DROP OWNED BY {identifier}", f"DROP ROLE {identifier}")
+
+
+@pytest.fixture
+def may_create(witness: Connection) -> str:
+    """What to grant to a role that shall make scratch rows."""
+    database = sql.Identifier(witness.info.dbname).as_string(witness)
+    return f"CREATE ON DATABASE {database}"
+
+
+@pytest.fixture
+def table(dsn: str, witness: Connection) -> Iterator[str]:
+    """A real table with the rows 1 to 40."""
+    name = f"suite_table_{secrets.token_hex(4)}"
+    tables_made(
+        dsn,
+        f"CREATE TABLE {name} (id bigint PRIMARY KEY, balance int NOT NULL DEFAULT 0)",
+        f"INSERT INTO {name} SELECT generate_series(1, 40)",
+    )
+    yield name
+    nothing_left(witness)
+    tables_made(dsn, f"DROP TABLE {name}")
