@@ -7,7 +7,7 @@ from django.db import transaction
 from bank.models import Account
 
 
-class InsufficientFunds(Exception):  # noqa: N818 - the bank's own word
+class InsufficientFunds(Exception):
     """The source has less than the amount; nothing was moved."""
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionDoesNotExist
 
 from django_lockstep._core import dsn_from_params
 from django_lockstep.exceptions import ConnectionFailed, UsageError
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def dsn_from_alias(using: str = DEFAULT_DB_ALIAS) -> str:
@@ -55,8 +57,9 @@ def _postgresql(using: str) -> BaseDatabaseWrapper:
         message = f'The ENGINE of database alias "{using}" cannot be loaded: {error}'
         raise ConnectionFailed(message) from error
     if connection.vendor != "postgresql":
-        engine = connection.settings_dict["ENGINE"]
         hint = "Name another alias, or see a deadlock without any server: deadlock_test --embedded."
-        message = f'Database alias "{using}" is {connection.display_name} ({engine}), and only PostgreSQL will do. {hint}'
+        engine = connection.settings_dict["ENGINE"]
+        what = "has no ENGINE" if engine.endswith(".dummy") else f"is {connection.display_name} ({engine})"
+        message = f'Database alias "{using}" {what}, and only PostgreSQL will do. {hint}'
         raise ConnectionFailed(message, hint=hint)
     return connection

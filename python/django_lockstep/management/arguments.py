@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS, ArgumentTypeError
 from typing import TYPE_CHECKING, Any
+
+from django_lockstep.exceptions import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,12 +14,15 @@ if TYPE_CHECKING:
 
 LOCKS = ("update", "no key update", "share", "key share", "advisory")
 ISOLATION = ("read committed", "repeatable read", "serializable")
+FORMATS = ("text", "json")
 
 
 def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Sequence[str]) -> None:
     """Declare every option on the parser."""
     where = parser.add_argument_group("where").add_mutually_exclusive_group()
-    where.add_argument("--database", choices=aliases, metavar="ALIAS", help="The alias in DATABASES (default: default).")
+    where.add_argument(
+        "--database", choices=aliases, metavar="ALIAS", help="The alias in DATABASES (default: default)."
+    )
     where.add_argument("--dsn", help="A libpq connection string or postgresql:// URI instead of an alias.")
     where.add_argument(
         "--embedded",
@@ -25,29 +31,62 @@ def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Se
     )
     what = parser.add_argument_group("what")
     what.add_argument("--rows", nargs="+", type=int, metavar="ID", help="The ids to lock (default: 1 2 …).")
-    what.add_argument("--sessions", type=int, default=2, metavar="N", help="How many sessions; a ring if more than 2.")
-    what.add_argument("--sleep", type=float, default=0.0, metavar="S", help="Seconds between first and second lock.")
+    what.add_argument(
+        "--sessions", type=int, default=2, metavar="N", help="How many sessions; a ring if more than 2."
+    )
+    what.add_argument(
+        "--sleep", type=float, default=0.0, metavar="S", help="Seconds between first and second lock."
+    )
     what.add_argument("--model", metavar="APP.MODEL", help="Lock rows of this model instead of scratch rows.")
     what.add_argument("--lock", choices=LOCKS, default="update", help="The lock strength (default: update).")
     what.add_argument("--isolation", choices=ISOLATION, default="read committed", help="The isolation level.")
     what.add_argument("--victim", metavar="NAME", help="The session that PostgreSQL must abort: A, B, ….")
     _add_times(parser)
     show = parser.add_argument_group("result")
-    show.add_argument("--repeat", type=_count, default=1, metavar="N", help="Do it N times and show a summary.")
-    show.add_argument("--format", choices=("text", "json"), default="text", help="The face of the report.")
+    show.add_argument(
+        "--repeat", type=_count, default=1, metavar="N", help="Do it N times and show a summary."
+    )
+    show.add_argument("--format", choices=FORMATS, default="text", help="The face of the report.")
     show.add_argument("--output", metavar="FILE", help="Write the report to this file.")
     show.add_argument("--expect", choices=outcomes, default="deadlock", help="The outcome that is a success.")
     show.add_argument(
-        "--no-input", "--noinput", action="store_false", dest="interactive", help="Do not ask before locking real rows."
+        "--no-input",
+        "--noinput",
+        action="store_false",
+        dest="interactive",
+        help="Do not ask before locking real rows.",
     )
+    # Django offers it only where there are checks to skip; scripts that pass it to every command shall not fail.
+    parser.add_argument("--skip-checks", action="store_true", help=SUPPRESS)
 
 
 def _add_times(parser: CommandParser) -> None:
     times = parser.add_argument_group("times, in seconds")
-    times.add_argument("--deadlock-timeout", type=float, metavar="S", help="PostgreSQL's, if the role may set it.")
+    times.add_argument(
+        "--deadlock-timeout", type=float, metavar="S", help="PostgreSQL's, if the role may set it."
+    )
     times.add_argument("--lock-timeout", type=float, metavar="S", help="PostgreSQL's, for the sessions.")
     times.add_argument("--statement-timeout", type=float, metavar="S", help="PostgreSQL's, for the sessions.")
-    times.add_argument("--timeout", type=float, default=30.0, metavar="S", help="For the whole run (default: 30).")
+    times.add_argument(
+        "--timeout", type=float, default=30.0, metavar="S", help="For the whole run (default: 30)."
+    )
+
+
+def check_options(options: dict[str, Any], *, outcomes: Sequence[str]) -> None:
+    """Check what the engine does not: ``call_command`` lets past what the parser would refuse."""
+    for name, choices in (("expect", outcomes), ("format", FORMATS)):
+        if options[name] not in choices:
+            hint = f"Give one of {', '.join(choices)}."
+            message = f"There is no {name} {options[name]!r}. {hint}"
+            raise UsageError(message, hint=hint)
+    if not isinstance(options["repeat"], int) or options["repeat"] < 1:
+        hint = "Give a whole number of 1 or more."
+        message = f"A repeat of {options['repeat']!r} makes no run. {hint}"
+        raise UsageError(message, hint=hint)
+    if options["model"] and (options["dsn"] or options["embedded"]):
+        hint = "Leave out --model, or use --database."
+        message = f"--model goes with the project's own database, not with --dsn or --embedded. {hint}"
+        raise UsageError(message, hint=hint)
 
 
 def engine_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +109,7 @@ def engine_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        message = f"{text!r} is not a whole number of 1 or more"
+        raise ArgumentTypeError(message)
+    return int(text)

@@ -1,4 +1,4 @@
-"""``--model``: the table and the key of a Django model."""
+"""``--model``: the table, the key and the database of a Django model."""
 
 from __future__ import annotations
 
@@ -6,42 +6,72 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, router
 from django.db.models import IntegerField
+from django.utils.connection import ConnectionDoesNotExist
 
 from django_lockstep.exceptions import UsageError
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is locked; scratch rows when there is no table."""
+    """What is locked, and where."""
 
-    table: str | None = None
-    key: str | None = None
+    table: str
+    key: str
+    using: str
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of ``simulate_deadlock``."""
-        return {} if self.table is None else {"table": self.table, "key": self.key}
+        return {"table": self.table, "key": self.key}
 
 
-def target_of(label: str, using: str | None, *, has_dsn: bool) -> Target:
-    """Find the model; ``using`` is the alias that the command was given."""
-    if has_dsn:
-        hint = "Leave out --model, or use --database."
-        message = f"--model goes with the project's own database, not with --dsn or --embedded. {hint}"
-        raise UsageError(message, hint=hint)
+def target_of(label: str, using: str | None) -> Target:
+    """Find the model. Its rows are where ``using`` says, or else where the routers send writes to it."""
     try:
         model = apps.get_model(label)
     except (LookupError, ValueError) as error:
-        hint = "Name it as app_label.Model."
+        hint = "Name one that is installed and not abstract, as app_label.Model."
         message = f'There is no model "{label}". {hint}'
         raise UsageError(message, hint=hint) from error
     options = model._meta
+    if options.swapped:
+        hint = f"Name {options.swapped}."
+        message = f"{options.label} is swapped for {options.swapped}, so it has no table. {hint}"
+        raise UsageError(message, hint=hint)
+    # A parent link or any other relation as the primary key has the type of what it points to.
     key = options.pk
     while key is not None and key.remote_field is not None:
         key = key.target_field
-    if not isinstance(key, IntegerField) or options.pk is None:
+    if options.pk is None or not isinstance(key, IntegerField):
         hint = "Name a model with an integer primary key, or leave --model out and use scratch rows."
-        kind = type(key).__name__
-        message = f"The primary key of {options.label} is a {kind}, and --rows takes integers. {hint}"
+        message = (
+            f"The primary key of {options.label} is a {type(key).__name__}, and --rows takes integers. {hint}"
+        )
         raise UsageError(message, hint=hint)
-    return Target(table=options.db_table, key=options.pk.column)
+    alias = using or router.db_for_write(model)
+    _refuse_in_atomic(alias)
+    return Target(_identifier(options.db_table), options.pk.column, alias)
+
+
+def _identifier(table: str) -> str:
+    """Return the table's name; ``schema"."table`` is Django's folklore for one in another schema."""
+    if '"."' not in table:
+        return table
+    return table if table.startswith('"') else f'"{table}"'
+
+
+def _refuse_in_atomic(using: str) -> None:
+    """Refuse what would lock, or miss, rows that an open transaction of this very thread has touched."""
+    try:
+        connection = connections[using]
+    except (ConnectionDoesNotExist, ImproperlyConfigured):
+        return  # dsn_from_alias says it better
+    if connection.in_atomic_block:
+        hint = "Use TransactionTestCase or django_db(transaction=True), or leave --model out and use scratch rows."
+        message = (
+            f'The connection "{using}" is inside atomic() (as all of a TestCase is): no other connection sees the '
+            f"rows that it has made, and one that wants a row that it has changed waits for ever. {hint}"
+        )
+        raise UsageError(message, hint=hint)

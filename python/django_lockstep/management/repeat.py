@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import statistics
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from django.core.management.base import OutputWrapper
 
     from django_lockstep import Report
 
@@ -18,58 +21,105 @@ if TYPE_CHECKING:
 class Repetition:
     """What came of it."""
 
-    runs: int = 0
+    wanted: int
+    expected: str
     outcomes: Counter[str] = field(default_factory=Counter)
     victims: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    odd: Report | None = None
+    """The first run that did not end as expected."""
+    broken_off: BaseException | None = None
+    """What ended it before all runs were done: Ctrl-C, a server that went away."""
+
+    @property
+    def runs(self) -> int:
+        """How many runs were done."""
+        return len(self.seconds)
 
     def add(self, report: Report) -> None:
         """Count one run."""
-        self.runs += 1
         self.outcomes[report.outcome] += 1
         self.victims.update(report.victims)
         self.seconds.append(report.elapsed)
         self.notes.extend(note for note in report.notes if note not in self.notes)
+        if self.odd is None and report.outcome != self.expected:
+            self.odd = report
 
     def to_text(self) -> str:
         """Return the summary."""
-        low, middle, high = min(self.seconds), statistics.median(self.seconds), max(self.seconds)
-        lines = [f"{self.outcomes['deadlock']} deadlocks in {self.runs} runs"]
-        lines.extend(f"  {count} × {name}" for name, count in self.outcomes.most_common() if name != "deadlock")
+        runs = f"{self.runs}" if self.runs == self.wanted else f"{self.runs} of {self.wanted}"
+        lines = [f"{_number(self.outcomes['deadlock'], 'deadlock')} in {_number(self.wanted, 'run', runs)}"]
+        lines.extend(
+            f"  {count} × {name}" for name, count in self.outcomes.most_common() if name != "deadlock"
+        )
         if self.victims:
-            lines.append("victims: " + ", ".join(f"{name} {count}" for name, count in sorted(self.victims.items())))
-        lines.append(f"seconds: min {low:.4f}, median {middle:.4f}, max {high:.4f}")
+            lines.append(
+                "victims: " + ", ".join(f"{name} {count}" for name, count in sorted(self.victims.items()))
+            )
+        if times := self._times():
+            lines.append("seconds: " + ", ".join(f"{name} {value:.4f}" for name, value in times.items()))
         lines.extend(f"Note: {note}" for note in self.notes)
-        return "\n".join(lines)
+        return "\n".join(lines) + "\n"
 
     def to_json(self) -> str:
         """Return the summary as JSON."""
         summary = {
             "schema_version": 1,
+            "wanted": self.wanted,
             "runs": self.runs,
             "outcomes": dict(self.outcomes),
             "victims": dict(self.victims),
-            "seconds": {
-                "min": min(self.seconds),
-                "median": statistics.median(self.seconds),
-                "max": max(self.seconds),
-            },
+            "seconds": self._times(),
             "notes": self.notes,
         }
         return json.dumps(summary, indent=2)
 
+    def _times(self) -> dict[str, float]:
+        if not self.seconds:
+            return {}
+        times = self.seconds
+        return {"min": min(times), "median": statistics.median(times), "max": max(times)}
 
-def repeat(run: Callable[[], Report], times: int, *, stream: IO[str], quiet: bool) -> Repetition:
-    """Run it that many times; the progress bar shows on a terminal only."""
+
+def repeat(
+    run: Callable[[], Report], repetition: Repetition, stderr: OutputWrapper, options: dict[str, Any]
+) -> None:
+    """Run it as often as wanted; the progress bar shows on a terminal only. Whatever breaks it off is kept."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    repetition = Repetition()
-    console = Console(file=stream, quiet=quiet)
-    with Progress(console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("deadlocks", total=times)
-        for _ in range(times):
-            repetition.add(run())
-            progress.update(task, advance=1, description=f"{repetition.outcomes['deadlock']} deadlocks")
-    return repetition
+    console = Console(file=cast("IO[str]", _Plain(stderr)), no_color=options["no_color"] or None)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    quiet = options["verbosity"] == 0 or not console.is_terminal
+    with Progress(*columns, console=console, disable=quiet, transient=True) as progress:
+        task = progress.add_task("deadlocks", total=repetition.wanted)
+        try:
+            while repetition.runs < repetition.wanted:
+                repetition.add(run())
+                progress.update(
+                    task, advance=1, description=_number(repetition.outcomes["deadlock"], "deadlock")
+                )
+        except BaseException as error:  # noqa: BLE001 -- raised by the command once it has told what was done
+            repetition.broken_off = error
+
+
+class _Plain(io.TextIOBase):
+    """A command's ``stderr`` as a file: no newline of its own, no red."""
+
+    def __init__(self, stderr: OutputWrapper) -> None:
+        self._stderr = stderr
+
+    def write(self, text: str) -> int:
+        self._stderr.write(text, style_func=str, ending="")
+        return len(text)
+
+    def flush(self) -> None:
+        self._stderr.flush()
+
+    def isatty(self) -> bool:
+        return self._stderr.isatty()
+
+
+def _number(count: int, noun: str, written: str | None = None) -> str:
+    return f"{written or count} {noun}{'' if count == 1 else 's'}"

@@ -11,19 +11,25 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from django_lockstep import LockstepError, simulate_deadlock
 from django_lockstep._core import OUTCOMES
+from django_lockstep.dsn import dsn_from_alias
 from django_lockstep.exceptions import UsageError
-from django_lockstep.management.arguments import add_arguments, engine_options
+from django_lockstep.management.arguments import add_arguments, check_options, engine_options
 from django_lockstep.management.model import Target, target_of
 from django_lockstep.management.repeat import Repetition, repeat
+from django_lockstep.management.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.core.management.base import CommandParser
 
-    from django_lockstep import Event, Report
+    from django_lockstep import Report
 
 USAGE, ELSE, INTERRUPTED = 2, 3, 130
+
+
+class Interrupted(CommandError, KeyboardInterrupt):
+    """Ctrl-C: an exit status to the command line, and to whoever calls the command what it was."""
 
 
 class Command(BaseCommand):
@@ -46,128 +52,114 @@ class Command(BaseCommand):
         except LockstepError as error:
             raise CommandError(_told(error)) from error
         except KeyboardInterrupt as error:
-            message = "Interrupted; every session was rolled back."
-            raise CommandError(message, returncode=INTERRUPTED) from error
+            message = "Interrupted; nothing is left on the server."
+            raise Interrupted(message, returncode=INTERRUPTED) from error
 
     def _run(self, stack: ExitStack, options: dict[str, Any]) -> None:
-        target = Target()
-        if options["model"]:
-            target = target_of(options["model"], options["database"], has_dsn=bool(options["dsn"] or options["embedded"]))
-        arguments = engine_options(options) | target.arguments()
-        dsn = self._dsn(stack, options)
-        if target.table and options["interactive"]:
+        check_options(options, outcomes=OUTCOMES)
+        target = target_of(options["model"], options["database"]) if options["model"] else None
+        arguments = engine_options(options) | (target.arguments() if target else {})
+        dsn = self._dsn(stack, target, options)
+        if target and options["interactive"]:
             self._confirm(target)
+        deliver = self._delivery(stack, options)
         if options["repeat"] == 1:
-            self._once(dsn, arguments, options)
+            self._once(dsn, arguments, options, deliver)
         else:
-            self._repeat(dsn, arguments, options)
+            self._repeat(dsn, arguments, options, deliver)
 
-    def _dsn(self, stack: ExitStack, options: dict[str, Any]) -> str:
+    def _dsn(self, stack: ExitStack, target: Target | None, options: dict[str, Any]) -> str:
         if options["embedded"]:
             from django_lockstep.embedded import EmbeddedServer
 
             return stack.enter_context(EmbeddedServer()).dsn
         if options["dsn"]:
             return str(options["dsn"])
-        from django_lockstep.dsn import dsn_from_alias
-
-        return dsn_from_alias(options["database"] or DEFAULT_DB_ALIAS)
+        return dsn_from_alias(options["database"] or (target.using if target else DEFAULT_DB_ALIAS))
 
     def _confirm(self, target: Target) -> None:
         question = (
             f'This locks rows of table "{target.table}" for a moment; other sessions that want them wait, and one of '
             "them may be the one that PostgreSQL aborts. Nothing is changed. Continue? [y/N] "
         )
+        # Not on standard output, which may be a JSON file.
+        self.stderr.write(question, style_func=str, ending="")
+        self.stderr.flush()
         try:
-            answer = input(question)
+            answer = input()
         except EOFError:
+            self.stderr.write("")
             answer = ""
         if answer.strip().lower() not in {"y", "yes"}:
             message = "Nothing was done. Answer y, or give --no-input."
             raise CommandError(message, returncode=USAGE)
 
-    def _once(self, dsn: str, arguments: dict[str, Any], options: dict[str, Any]) -> None:
-        live = options["format"] == "text" or bool(options["output"])
-        report = simulate_deadlock(dsn, on_event=self._printer(options["verbosity"]) if live else None, **arguments)
-        if live and options["verbosity"] > 0:
-            self._conclude(report)
-        self._deliver(_face(report, options), options, shown=live)
-        self._judge(report, options["expect"])
+    def _delivery(self, stack: ExitStack, options: dict[str, Any]) -> Callable[[str], object]:
+        """Return what takes the result: the file, opened before anything is run, or standard output."""
+        if not options["output"]:
+            # As text it has been shown already.
+            return (
+                (lambda _: None)
+                if options["format"] == "text"
+                else View(self.stdout, self.style, options).write
+            )
+        try:
+            return stack.enter_context(Path(options["output"]).open("w", encoding="utf-8")).write
+        except OSError as error:
+            message = f"Cannot write {options['output']}: {error.strerror}. Give another file as --output."
+            raise CommandError(message) from error
 
-    def _printer(self, verbosity: int) -> Callable[[Event], None] | None:
-        if verbosity == 0:
-            return None
+    def _view(self, options: dict[str, Any]) -> View:
+        """Return what shows the run; nothing, where standard output is for JSON alone."""
+        alone = options["format"] == "json" and not options["output"]
+        return View(self.stdout, self.style, options | {"verbosity": 0} if alone else options)
 
-        def show(event: Event) -> None:
-            line = event.to_text(verbosity)
-            if line is not None:
-                self.stdout.write(self._painted(event.kind, line))
-                self.stdout.flush()
-
-        return show
-
-    def _painted(self, kind: str, line: str) -> str:
-        styles = {"waiting": self.style.WARNING, "error": self.style.ERROR, "commit": self.style.SUCCESS}
-        paint = styles.get(kind)
-        return line if paint is None else paint(line)
-
-    def _conclude(self, report: Report) -> None:
-        conclusion = report.conclusion()
-        paint = self.style.SUCCESS if report.deadlocked else self.style.WARNING
-        self.stdout.write(conclusion.replace(report.verdict, paint(report.verdict), 1), ending="")
-
-    def _deliver(self, text: str, options: dict[str, Any], *, shown: bool) -> None:
-        """Write the face that was asked for to its file, or to standard output if it is not there yet."""
-        if options["output"]:
-            try:
-                Path(options["output"]).write_text(text, encoding="utf-8")
-            except OSError as error:
-                message = f"Cannot write {options['output']}: {error.strerror}. Give another file as --output."
-                raise CommandError(message) from error
-        elif not shown:
-            self.stdout.write(text)
-
-    def _judge(self, report: Report, expected: str) -> None:
-        if report.outcome == expected:
-            return
-        # What was locked is part of the command line: ids that do not exist are a mistake there.
-        missing = [
-            statement.step
-            for session in report.sessions
-            for statement in session.statements
-            if statement.rows == 0 and statement.step.startswith("row ")
-        ]
-        if report.outcome == "no_conflict" and missing:
-            message = f"There is no {' and no '.join(sorted(set(missing)))}: give ids that exist as --rows."
-            raise CommandError(message, returncode=USAGE)
-        message = f"Expected {expected}, but the outcome was {report.outcome}. {report.explanation}"
-        raise CommandError(message, returncode=ELSE)
-
-    def _repeat(self, dsn: str, arguments: dict[str, Any], options: dict[str, Any]) -> None:
-        repetition = repeat(
-            lambda: simulate_deadlock(dsn, **arguments),
-            options["repeat"],
-            stream=self.stderr._out,  # noqa: SLF001 -- the terminal itself, for the progress bar
-            quiet=options["verbosity"] == 0 or options["no_color"],
+    def _once(
+        self, dsn: str, arguments: dict[str, Any], options: dict[str, Any], deliver: Callable[[str], object]
+    ) -> None:
+        view = self._view(options)
+        report = simulate_deadlock(dsn, on_start=view.start, on_event=view.event, **arguments)
+        view.conclude(report)
+        deliver(
+            f"{report.to_json()}\n"
+            if options["format"] == "json"
+            else report.to_text(max(1, options["verbosity"]))
         )
-        text = repetition.to_json() if options["format"] == "json" else repetition.to_text()
-        as_text = options["format"] == "text" and options["verbosity"] > 0
-        if as_text:
-            self.stdout.write(repetition.to_text())
-        self._deliver(text, options, shown=options["format"] == "text")
-        self._judge_all(repetition, options["expect"])
+        if report.outcome != options["expect"]:
+            raise _complaint(report, f"Expected {options['expect']}, but the outcome was {report.outcome}.")
 
-    def _judge_all(self, repetition: Repetition, expected: str) -> None:
-        as_expected = repetition.outcomes[expected]
-        if as_expected != repetition.runs:
-            message = f"Expected {expected} every time, but it came {as_expected} times in {repetition.runs} runs."
-            raise CommandError(message, returncode=ELSE)
+    def _repeat(
+        self, dsn: str, arguments: dict[str, Any], options: dict[str, Any], deliver: Callable[[str], object]
+    ) -> None:
+        view, expected = self._view(options), options["expect"]
+        repetition = Repetition(wanted=options["repeat"], expected=expected)
+
+        def run() -> Report:
+            return simulate_deadlock(dsn, on_start=view.start if not repetition.runs else None, **arguments)
+
+        repeat(run, repetition, self.stderr, options)
+        view.summarize(repetition.to_text())
+        deliver(f"{repetition.to_json()}\n" if options["format"] == "json" else repetition.to_text())
+        if repetition.broken_off:
+            raise repetition.broken_off
+        if repetition.odd:
+            times = f"{repetition.outcomes[expected]} times in {repetition.runs} runs"
+            raise _complaint(repetition.odd, f"Expected {expected} every time, but it came {times}.")
 
 
-def _face(report: Report, options: dict[str, Any]) -> str:
-    if options["format"] == "json":
-        return report.to_json()
-    return report.to_text(max(1, options["verbosity"]))
+def _complaint(report: Report, sentence: str) -> CommandError:
+    """Return the error for a run that did not end as expected."""
+    # What was locked is part of the command line: ids that do not exist are a mistake there.
+    missing = {
+        statement.step
+        for session in report.sessions
+        for statement in session.statements
+        if statement.rows == 0 and statement.step.startswith("row ")
+    }
+    if report.outcome == "no_conflict" and missing:
+        message = f"There is no {' and no '.join(sorted(missing))}: give ids that exist as --rows."
+        return CommandError(message, returncode=USAGE)
+    return CommandError(f"{sentence} {report.explanation}", returncode=ELSE)
 
 
 def _told(error: LockstepError) -> str:
@@ -182,4 +174,6 @@ def _told(error: LockstepError) -> str:
         lines.append(f"The reason: {cause}")
     elif error.sqlstate:
         lines.append(f"(SQLSTATE {error.sqlstate})")
+    if error.detail and not isinstance(cause, LockstepError):
+        lines.append(error.detail)
     return "\n".join(lines)
