@@ -1,5 +1,7 @@
 //! The engine by itself: sessions, steps, schedules and the observer, without a scenario and without Python.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 mod support;
 
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use django_lockstep::connection::{Leash, Pool, open};
 use django_lockstep::engine::run::{Ending, Record, Run};
 use django_lockstep::engine::schedule::{Board, Decision, Entry, InOrder, Schedule};
 use django_lockstep::engine::{Caller, Fixed, Halt, Observer, Script, SessionId, Silent, Step, StepResult, supervise};
+use django_lockstep::report::EventKind::{Acquired, Commit, Request, Waiting};
 use django_lockstep::report::{Event, EventKind, SessionOutcome};
 use support::{assert_nothing_left, conninfo, eventually, witness};
 
@@ -119,7 +122,6 @@ fn a_step_is_released_only_when_the_one_before_has_ended_or_waits() {
     assert_eq!(outcomes(&record), [SessionOutcome::Committed; 3]);
     let story: Vec<(&str, EventKind)> =
         record.events.iter().skip(3).map(|event| (event.session.as_str(), event.kind)).collect();
-    use EventKind::{Acquired, Commit, Request, Waiting};
     assert_eq!(
         story[..8],
         [

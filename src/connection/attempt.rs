@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use futures_util::stream::poll_fn;
-use tokio_postgres::config::{ChannelBinding as DriverChannelBinding, SslMode as DriverSslMode};
+use tokio_postgres::config::{
+    ChannelBinding as DriverChannelBinding, SslMode as DriverSslMode, SslNegotiation as DriverSslNegotiation,
+};
 use tokio_postgres::{Client, NoTls};
 
 use super::backend::Wire;
 use super::cancel::CancelHandle;
-use super::conninfo::{Conninfo, Target};
+use super::conninfo::{ChannelBinding, Conninfo, SslNegotiation, SystemEnvironment, Target};
 use super::endpoint::Endpoint;
+use super::tls::{Tls, Way};
+use crate::error::Error;
 
 /// What a client calls itself until its sessions have names.
 const APPLICATION_NAME: &str = "lockstep";
@@ -23,6 +27,9 @@ pub(super) enum AttemptError {
     /// It took longer than `connect_timeout`.
     #[error("no answer within connect_timeout ({} s)", .0.as_secs())]
     Slow(Duration),
+    /// What TLS needs is not usable: nothing was sent.
+    #[error(transparent)]
+    Tls(Error),
     /// The server, or the driver on its behalf, refused.
     #[error(transparent)]
     Driver(#[from] tokio_postgres::Error),
@@ -33,8 +40,9 @@ pub(super) async fn attempt(
     conninfo: &Conninfo,
     target: &Target,
     endpoint: &Endpoint,
+    way: Way,
 ) -> Result<(Client, Wire, CancelHandle), AttemptError> {
-    let work = shake_hands(conninfo, target, endpoint);
+    let work = shake_hands(conninfo, target, endpoint, way);
     match conninfo.connect_timeout() {
         Some(limit) => tokio::time::timeout(limit, work).await.map_err(|_| AttemptError::Slow(limit))?,
         None => work.await,
@@ -45,12 +53,31 @@ async fn shake_hands(
     conninfo: &Conninfo,
     target: &Target,
     endpoint: &Endpoint,
+    way: Way,
 ) -> Result<(Client, Wire, CancelHandle), AttemptError> {
+    let mut config = driver_config(conninfo, target);
+    let tls = match way {
+        Way::Plain => None,
+        Way::TlsIfOffered | Way::Tls => {
+            Some(Tls::set_up(conninfo.ssl(), target, &SystemEnvironment).map_err(AttemptError::Tls)?)
+        }
+    };
     let stream = endpoint.connect().await?;
-    let config = driver_config(conninfo, target);
-    let (client, mut connection) = config.connect_raw(stream, NoTls).await?;
-    let cancel = CancelHandle::new(client.cancel_token(), endpoint.clone());
-    let wire: Wire = Box::pin(poll_fn(move |cx| connection.poll_message(cx)));
+    let (client, wire): (Client, Wire) = match &tls {
+        None => {
+            let (client, mut connection) = config.connect_raw(stream, NoTls).await?;
+            (client, Box::pin(poll_fn(move |cx| connection.poll_message(cx))))
+        }
+        Some(tls) => {
+            config.ssl_mode(if way == Way::Tls { DriverSslMode::Require } else { DriverSslMode::Prefer });
+            if conninfo.ssl().negotiation == SslNegotiation::Direct {
+                config.ssl_negotiation(DriverSslNegotiation::Direct);
+            }
+            let (client, mut connection) = config.connect_raw(stream, tls.connect()?).await?;
+            (client, Box::pin(poll_fn(move |cx| connection.poll_message(cx))))
+        }
+    };
+    let cancel = CancelHandle::new(client.cancel_token(), endpoint.clone(), tls);
     Ok((client, wire, cancel))
 }
 
@@ -61,7 +88,11 @@ fn driver_config(conninfo: &Conninfo, target: &Target) -> tokio_postgres::Config
         .dbname(conninfo.dbname())
         .application_name(conninfo.application_name().unwrap_or(APPLICATION_NAME))
         .ssl_mode(DriverSslMode::Disable)
-        .channel_binding(DriverChannelBinding::Disable);
+        .channel_binding(match conninfo.ssl().channel_binding {
+            ChannelBinding::Disable => DriverChannelBinding::Disable,
+            ChannelBinding::Prefer => DriverChannelBinding::Prefer,
+            ChannelBinding::Require => DriverChannelBinding::Require,
+        });
     if let Some(password) = &target.password {
         config.password(password.expose());
     }

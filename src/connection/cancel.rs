@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use tokio_postgres::{CancelToken, NoTls};
 
 use super::endpoint::Endpoint;
+use super::tls::Tls;
 
 /// Cancels the current statement of one backend. Inherently racy: a statement that is through is not affected, the
 /// next one may be (the manual's chapter "Canceling Requests in Progress").
@@ -13,18 +14,22 @@ use super::endpoint::Endpoint;
 pub struct CancelHandle {
     token: CancelToken,
     endpoint: Endpoint,
+    tls: Option<Tls>,
 }
 
 impl CancelHandle {
-    pub(super) fn new(token: CancelToken, endpoint: Endpoint) -> Self {
-        Self { token, endpoint }
+    pub(super) fn new(token: CancelToken, endpoint: Endpoint, tls: Option<Tls>) -> Self {
+        Self { token, endpoint, tls }
     }
 
     async fn send(&self) {
         // A failure means that the backend is gone or the server does not answer; whoever asked sees that by itself.
-        if let Ok(stream) = self.endpoint.connect().await {
-            let _ = self.token.cancel_query_raw(stream, NoTls).await;
-        }
+        let Ok(stream) = self.endpoint.connect().await else { return };
+        let _ = match self.tls.as_ref().map(Tls::connect) {
+            Some(Ok(tls)) => self.token.cancel_query_raw(stream, tls).await,
+            Some(Err(_)) => return,
+            None => self.token.cancel_query_raw(stream, NoTls).await,
+        };
     }
 }
 

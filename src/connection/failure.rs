@@ -11,6 +11,7 @@ use crate::error::{Error, ServerError};
 pub(super) fn tell(conninfo: &Conninfo, target: &Target, error: AttemptError, earlier: &[String]) -> Error {
     let place = place(target);
     let (what, hint) = match &error {
+        AttemptError::Tls(error) => (error.to_string(), error.hint().unwrap_or_default().to_owned()),
         AttemptError::Network(error) => network(error.kind(), &place, target),
         AttemptError::Slow(limit) => (
             format!("the server at {place} did not answer within connect_timeout ({} s)", limit.as_secs()),
@@ -18,10 +19,7 @@ pub(super) fn tell(conninfo: &Conninfo, target: &Target, error: AttemptError, ea
         ),
         AttemptError::Driver(error) => match error.as_db_error() {
             Some(refusal) => refused(refusal.code().code(), &place, conninfo, target),
-            None => (
-                format!("the server at {place} did not let us in: {}", chain(error)),
-                "Check user, password and authentication method (pg_hba.conf on the server).".to_owned(),
-            ),
+            None => driver(error, &place, conninfo),
         },
     };
     let what = if earlier.is_empty() { what } else { format!("{what}; before that: {}", earlier.join("; ")) };
@@ -31,6 +29,7 @@ pub(super) fn tell(conninfo: &Conninfo, target: &Target, error: AttemptError, ea
             Some(refusal) => Box::new(ServerError::from(refusal)),
             None => Box::new(error),
         },
+        AttemptError::Tls(error) => Box::new(error),
         slow @ AttemptError::Slow(_) => Box::new(slow),
     };
     Error::Connect { what, hint, source }
@@ -64,6 +63,30 @@ fn network(kind: ErrorKind, place: &str, target: &Target) -> (String, String) {
         ),
         _ => (format!("{place} cannot be opened"), "Check host and port.".to_owned()),
     }
+}
+
+/// What the driver itself refused: TLS, or a way of authentication.
+fn driver(error: &tokio_postgres::Error, place: &str, conninfo: &Conninfo) -> (String, String) {
+    let why = chain(error);
+    let mode = conninfo.ssl().mode.as_str();
+    if why.contains("server does not support TLS") {
+        return (
+            format!("the server at {place} does not support SSL, but sslmode={mode} requires it"),
+            "Switch ssl on in the server's configuration, or use sslmode=prefer where the network is safe.".to_owned(),
+        );
+    }
+    if why.contains("TLS handshake") {
+        return (
+            format!("TLS with the server at {place} failed under sslmode={mode}: {why}"),
+            "Check that sslrootcert holds the CA of the server's certificate, that the certificate is for this host and \
+             not expired, and that the server asks for no other client certificate."
+                .to_owned(),
+        );
+    }
+    (
+        format!("the server at {place} did not let us in: {why}"),
+        "Check user, password and authentication method (pg_hba.conf on the server).".to_owned(),
+    )
 }
 
 fn refused(sqlstate: &str, place: &str, conninfo: &Conninfo, target: &Target) -> (String, String) {

@@ -6,13 +6,17 @@
 mod attempt;
 mod backend;
 mod cancel;
+mod client_certificate;
 pub mod conninfo;
 mod endpoint;
 mod failure;
+mod hostname;
 mod leash;
 mod open;
 mod pool;
 mod probe;
+mod tls;
+mod verifier;
 
 pub use backend::{Backend, Broken, Reply, ResultSet};
 pub use cancel::{CancelHandle, cancel_all};

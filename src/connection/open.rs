@@ -6,10 +6,11 @@ use tokio_postgres::Client;
 use super::attempt::{AttemptError, attempt};
 use super::backend::{Backend, Wire};
 use super::cancel::CancelHandle;
-use super::conninfo::{Conninfo, LoadBalanceHosts, SslMode, Target, TargetSessionAttrs};
+use super::conninfo::{Conninfo, LoadBalanceHosts, Target, TargetSessionAttrs};
 use super::endpoint::Endpoint;
 use super::failure;
 use super::leash::{Leash, Slip};
+use super::tls::ways;
 use crate::error::Error;
 
 const DOING: &str = "connecting";
@@ -17,13 +18,6 @@ const DOING: &str = "connecting";
 /// Opens a connection. Tries the hosts as libpq does (the manual, "Specifying Multiple Hosts"): the next one when one
 /// cannot be reached or is not of the wanted kind, but not after a refused password.
 pub fn open(conninfo: &Conninfo, leash: &Leash) -> Result<Backend, Error> {
-    if !matches!(conninfo.ssl().mode, SslMode::Disable | SslMode::Allow | SslMode::Prefer) {
-        return Err(Error::refused(
-            "0A000",
-            format!("sslmode={} is not supported yet", conninfo.ssl().mode.as_str()),
-            "Use sslmode=prefer or less on a connection that is safe without TLS.",
-        ));
-    }
     let mut targets: Vec<&Target> = conninfo.targets().iter().collect();
     if conninfo.load_balance_hosts() == LoadBalanceHosts::Random {
         shuffle(&mut targets);
@@ -69,8 +63,7 @@ fn first_that_will_do(
                 last = Some((*target, AttemptError::Network(std::io::Error::other(why))));
             }
             Ok(Err(error)) => {
-                let settled = matches!(&error, AttemptError::Driver(error) if is_final(error));
-                if settled {
+                if is_final(&error) {
                     return Err(failure::tell(conninfo, target, error, &earlier));
                 }
                 last = Some((*target, error));
@@ -98,11 +91,19 @@ fn reach(runtime: &Runtime, conninfo: &Conninfo, target: &Target, leash: &Leash)
         let every_address = async {
             let mut last = None;
             for endpoint in Endpoint::resolve(target, conninfo.tcp_timers()).await? {
-                match attempt(conninfo, target, &endpoint).await {
-                    Err(error) if !matches!(&error, AttemptError::Driver(error) if is_final(error)) => {
-                        last = Some(error);
+                for &way in ways(conninfo.ssl().mode, target.is_tcp()) {
+                    match attempt(conninfo, target, &endpoint, way).await {
+                        Err(error) => {
+                            // What the server says about user or password says more than what came of falling back.
+                            if last.as_ref().is_none_or(|last| !is_final(last)) {
+                                last = Some(error);
+                            }
+                        }
+                        reached => return reached,
                     }
-                    settled => return settled,
+                }
+                if last.as_ref().is_some_and(is_final) {
+                    break;
                 }
             }
             Err(last.unwrap_or_else(|| std::io::Error::other("the host has no address").into()))
@@ -115,8 +116,9 @@ fn reach(runtime: &Runtime, conninfo: &Conninfo, target: &Target, leash: &Leash)
     })
 }
 
-/// Whether another host would not help: the server has said no to this user, password or database.
-fn is_final(error: &tokio_postgres::Error) -> bool {
+/// Whether another host would not help: the server has said no to this user or password.
+fn is_final(error: &AttemptError) -> bool {
+    let AttemptError::Driver(error) = error else { return false };
     error.as_db_error().is_some_and(|refusal| refusal.code().code().starts_with("28"))
 }
 

@@ -98,7 +98,8 @@ pub static KEYWORDS: &[Keyword] = &[
         .ignored("TLS compression is insecure and gone from every TLS library; libpq ignores it too"),
     Keyword::new("sslcert", "PGSSLCERT", "the client's certificate; ~/.postgresql/postgresql.crt by default"),
     Keyword::new("sslkey", "PGSSLKEY", "the client's private key; ~/.postgresql/postgresql.key by default"),
-    Keyword::new("sslcertmode", "PGSSLCERTMODE", "whether the client's certificate is sent").default("allow"),
+    Keyword::new("sslcertmode", "PGSSLCERTMODE", "whether the client's certificate is sent").default("allow")
+        .refused(&["disable", "allow"], "whether the server asked for the client's certificate cannot be seen here"),
     Keyword::new("sslpassword", "", "passphrase of sslkey").secret(),
     Keyword::new("sslrootcert", "PGSSLROOTCERT", "root certificates to trust, or system; ~/.postgresql/root.crt by default"),
     Keyword::new("sslcrl", "PGSSLCRL", "certificate revocation list; ~/.postgresql/root.crl by default"),
