@@ -118,7 +118,12 @@ fn is_transaction_control(step: &str) -> bool {
 }
 
 fn lock_timeout(story: &Story) -> String {
-    let who = join(&with_outcome(story, SessionOutcome::LockTimeout));
+    let failed = with_outcome(story, SessionOutcome::LockTimeout);
+    let who = join(&failed);
+    if let Some(wait) = wait_for_outsider(story, &failed) {
+        let limit = story.lock_timeout.unwrap_or_default();
+        return format!("{who} gave up waiting with 55P03: lock_timeout ({limit} s) ran out. {}", held(story, wait));
+    }
     match story.lock_timeout {
         Some(limit) if limit <= story.deadlock_timeout => format!(
             "{who} gave up waiting with 55P03: lock_timeout ({limit} s) ran out before deadlock_timeout ({} s), so \
@@ -131,16 +136,20 @@ fn lock_timeout(story: &Story) -> String {
 }
 
 fn statement_timeout(story: &Story) -> String {
-    let who = join(&with_outcome(story, SessionOutcome::StatementTimeout));
+    let failed = with_outcome(story, SessionOutcome::StatementTimeout);
+    let who = format!("{} {}", join(&failed), if failed.len() == 1 { "was" } else { "were" });
     let limit = story.statement_timeout.unwrap_or_default();
+    if let Some(wait) = wait_for_outsider(story, &failed) {
+        return format!("{who} cancelled with 57014: statement_timeout ({limit} s) ran out. {}", held(story, wait));
+    }
     if limit <= story.deadlock_timeout {
         return format!(
-            "{who} was cancelled with 57014: statement_timeout ({limit} s) ran out before deadlock_timeout ({} s), so \
+            "{who} cancelled with 57014: statement_timeout ({limit} s) ran out before deadlock_timeout ({} s), so \
              PostgreSQL never looked for a deadlock. To see 40P01, make statement_timeout longer than deadlock_timeout.",
             story.deadlock_timeout
         );
     }
-    format!("{who} was cancelled with 57014: a statement took longer than statement_timeout ({limit} s).")
+    format!("{who} cancelled with 57014: a statement took longer than statement_timeout ({limit} s).")
 }
 
 fn serialization_failure(story: &Story) -> String {
@@ -188,21 +197,38 @@ fn no_conflict(story: &Story) -> String {
 }
 
 fn blocked(story: &Story) -> String {
-    let waits = waiting(story);
+    let everybody: Vec<String> = story.sessions.iter().map(|session| session.name.clone()).collect();
+    let Some(wait) = wait_for_outsider(story, &everybody) else { return waiting(story) };
     if story.hidden {
         let holder =
             story.outsiders.first().map_or("a backend".to_owned(), |outsider| format!("backend {}", outsider.pid));
         return format!(
-            "{waits} {holder} is this very process's own connection: it holds the lock in an open transaction and cannot \
+            "{} {holder} is this very process's own connection: it holds the lock in an open transaction and cannot \
              let go, because the call has not returned. PostgreSQL sees no cycle there, so it would have waited for ever. \
              Commit first: use TransactionTestCase or django_db(transaction=True) instead of TestCase, and do not call \
-             this inside atomic()."
+             this inside atomic().",
+            told(wait)
         );
     }
+    held(story, wait)
+}
+
+/// The last wait of one of these sessions, if a backend outside the run was in its way.
+fn wait_for_outsider<'a>(story: &Story<'a>, sessions: &[String]) -> Option<&'a Event> {
+    let outsiders: Vec<String> = story.outsiders.iter().map(|outsider| format!("pid {}", outsider.pid)).collect();
+    let last_wait = |name: &String| {
+        story.events.iter().rev().find(|event| event.kind == EventKind::Waiting && event.session == *name)
+    };
+    let is_outside = |event: &&Event| event.blocked_by.iter().any(|blocker| outsiders.contains(blocker));
+    sessions.iter().filter_map(last_wait).find(is_outside)
+}
+
+fn held(story: &Story, wait: &Event) -> String {
     let holders: Vec<String> = story.outsiders.iter().map(outsider).collect();
     format!(
-        "{waits} The lock is held by a session outside this run, which did not let go: {}. End that transaction (or \
-         SELECT pg_terminate_backend(pid)), or lock other rows.",
+        "{} The lock is held by a session outside this run, which did not let go: {}. End that transaction (or SELECT \
+         pg_terminate_backend(pid)), or lock other rows.",
+        told(wait),
         join(&holders)
     )
 }
@@ -226,9 +252,11 @@ fn outsider(outsider: &Outsider) -> String {
 
 fn waiting(story: &Story) -> String {
     let last = story.events.iter().rev().find(|event| event.kind == EventKind::Waiting);
-    last.map_or_else(String::new, |event| {
-        format!("{} waited for {}, held by {}.", event.session, event.step, join(&event.blocked_by))
-    })
+    last.map_or_else(String::new, told)
+}
+
+fn told(wait: &Event) -> String {
+    format!("{} waited for {}, held by {}.", wait.session, wait.step, join(&wait.blocked_by))
 }
 
 fn timed_out(story: &Story) -> String {
