@@ -57,8 +57,8 @@ pub(super) fn find(table: &str, key: &str, backend: &mut Backend, leash: &Leash)
     }
     let (schema, bare) = split(table);
     let sql = format!(
-        "SELECT n.nspname, c.relname, c.relkind, c.oid, has_table_privilege(c.oid, 'SELECT'), \
-         has_table_privilege(c.oid, 'UPDATE') OR has_any_column_privilege(c.oid, 'UPDATE') \
+        "SELECT n.nspname, c.relname, c.relkind, c.oid, has_any_column_privilege(c.oid, 'SELECT'), \
+         has_any_column_privilege(c.oid, 'UPDATE'), has_schema_privilege(n.oid, 'USAGE') \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND (c.relname = {} AND pg_table_is_visible(c.oid) \
          OR n.nspname = {} AND c.relname = {}) ORDER BY pg_table_is_visible(c.oid) AND c.relname = {0} DESC LIMIT 1",
@@ -77,8 +77,16 @@ pub(super) fn find(table: &str, key: &str, backend: &mut Backend, leash: &Leash)
     let field = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default().to_owned();
     let (nspname, relname) = (field(0), field(1));
     check_kind(&field(2), &relname)?;
-    check_privileges(&relname, &backend_role(backend, leash)?, field(4) == "t", field(5) == "t")?;
-    check_key(&field(3), &relname, key, backend, leash)?;
+    let role = backend_role(backend, leash)?;
+    if field(6) != "t" {
+        return Err(Error::refused(
+            "42501",
+            format!("role {} may not use schema {}", quoted(&role), quoted(&nspname)),
+            "GRANT USAGE ON SCHEMA to the role, or leave the table out and use scratch rows.",
+        ));
+    }
+    check_privileges(&relname, &role, field(4) == "t", field(5) == "t")?;
+    check_key(&field(3), &relname, key, &role, backend, leash)?;
     Ok(Target::Rows {
         table: format!("{}.{}", quoted(&nspname), quoted(&relname)),
         key: quoted(key),
@@ -117,9 +125,10 @@ fn check_privileges(name: &str, role: &str, may_select: bool, may_update: bool) 
     ))
 }
 
-fn check_key(oid: &str, name: &str, key: &str, backend: &mut Backend, leash: &Leash) -> Result<(), Error> {
+fn check_key(oid: &str, name: &str, key: &str, role: &str, backend: &mut Backend, leash: &Leash) -> Result<(), Error> {
     let sql = format!(
-        "SELECT format_type(a.atttypid, a.atttypmod), t.typcategory FROM pg_attribute a \
+        "SELECT format_type(a.atttypid, a.atttypmod), t.typcategory, \
+         has_column_privilege(a.attrelid, a.attnum, 'SELECT') FROM pg_attribute a \
          JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = {oid} AND a.attname = {} \
          AND a.attnum > 0 AND NOT a.attisdropped",
         literal(key)
@@ -133,6 +142,13 @@ fn check_key(oid: &str, name: &str, key: &str, backend: &mut Backend, leash: &Le
         ));
     };
     let field = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
+    if field(2) != "t" {
+        return Err(Error::refused(
+            "42501",
+            format!("role {} may not read column {} of {}", quoted(role), quoted(key), quoted(name)),
+            "GRANT SELECT to the role, or leave the table out and use scratch rows.",
+        ));
+    }
     if field(1) == "N" {
         return Ok(());
     }
