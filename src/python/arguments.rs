@@ -5,16 +5,16 @@ use pyo3::types::{PyBool, PyBytes, PyString};
 
 use crate::error::Error;
 
-/// The ids of rows: any iterable of integers, but neither a string nor booleans.
-pub(super) fn rows(given: Option<&Bound<'_, PyAny>>) -> Result<Option<Vec<i64>>, Error> {
-    let Some(given) = given else { return Ok(None) };
+/// The ids of rows: any iterable of integers, but neither a string nor booleans. What the iterable itself raises is
+/// the outer error.
+pub(super) fn rows(given: Option<&Bound<'_, PyAny>>) -> PyResult<Result<Option<Vec<i64>>, Error>> {
+    let Some(given) = given else { return Ok(Ok(None)) };
     if given.is_instance_of::<PyString>() || given.is_instance_of::<PyBytes>() {
-        return Err(not_ids(given));
+        return Ok(Err(not_ids(given)));
     }
-    let Ok(items) = given.try_iter() else { return Err(not_ids(given)) };
-    let ids: Result<Vec<i64>, Error> =
-        items.map(|item| item.map_err(|_| not_ids(given)).and_then(|item| id(&item))).collect();
-    ids.map(Some)
+    let Ok(items) = given.try_iter() else { return Ok(Err(not_ids(given))) };
+    let items: Vec<Bound<'_, PyAny>> = items.collect::<PyResult<_>>()?;
+    Ok(items.iter().map(id).collect::<Result<_, _>>().map(Some))
 }
 
 fn id(item: &Bound<'_, PyAny>) -> Result<i64, Error> {

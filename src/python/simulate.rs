@@ -43,9 +43,10 @@ pub(super) fn simulate_deadlock(
 ) -> PyResult<PyReport> {
     let default = Options::default();
     let text = |name, given: Option<&Bound<'_, PyAny>>| given.map(|given| arguments::text(name, given)).transpose();
+    let rows = arguments::rows(rows)?;
     let read = || -> Result<(Conninfo, Options), Error> {
         let options = Options {
-            rows: arguments::rows(rows)?,
+            rows: rows?,
             sleep: arguments::optional_seconds("sleep", sleep)?.unwrap_or(default.sleep),
             sessions: sessions.map(arguments::sessions).transpose()?.unwrap_or(default.sessions),
             table: text("table", table)?,
