@@ -26,8 +26,15 @@ pub(super) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
 /// One sentence for what happened, one for what to do.
 fn sentences(error: &Error) -> String {
     let what = error.to_string();
-    let mut letters = what.trim_end_matches('.').chars();
-    let what: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    let what = what.trim_end_matches('.');
+    let first_word = what.split(' ').next().unwrap_or_default();
+    let mut letters = what.chars();
+    // A keyword's name stays as it is written.
+    let what: String = if first_word.contains(['_', '=']) {
+        what.to_owned()
+    } else {
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+    };
     error.hint().map_or_else(|| format!("{what}."), |hint| format!("{what}. {hint}"))
 }
 
