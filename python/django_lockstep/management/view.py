@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,9 +66,11 @@ class View:
         except BrokenPipeError:
             self._deaf = True
             # What is still in Python's own buffer must go somewhere at exit: Python manual, "Note on SIGPIPE".
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+            with suppress(OSError, AttributeError):  # no file at all
+                if self._stdout.fileno() == sys.stdout.fileno():
+                    nowhere = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(nowhere, sys.stdout.fileno())
+                    os.close(nowhere)
 
     def _paint(self, kind: str | None) -> Callable[[str], str]:
         if self._style is None or kind is None:

@@ -29,7 +29,7 @@ USAGE, ELSE, INTERRUPTED = 2, 3, 130
 
 
 class Interrupted(CommandError, KeyboardInterrupt):
-    """Ctrl-C: an exit status to the command line, and to whoever calls the command what it was."""
+    """Ctrl-C: to the command line an exit status, to whoever calls the command what it was."""
 
 
 class Command(BaseCommand):
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         except LockstepError as error:
             raise CommandError(_told(error)) from error
         except KeyboardInterrupt as error:
-            message = "Interrupted; nothing is left on the server."
+            message = "Nothing is left on the server."
             raise Interrupted(message, returncode=INTERRUPTED) from error
 
     def _run(self, stack: ExitStack, options: dict[str, Any]) -> None:
@@ -166,14 +166,14 @@ def _told(error: LockstepError) -> str:
     """Our sentences, then the server's own words."""
     lines = [str(error)]
     cause = error.__cause__
-    if isinstance(cause, LockstepError):
-        state = f" (SQLSTATE {cause.sqlstate})" if cause.sqlstate else ""
-        lines.append(f"The server said: {cause}{state}")
-        lines.extend(f"  {name}: {text}" for name, text in (("DETAIL", cause.detail),) if text)
-    elif cause is not None:
+    if isinstance(cause, LockstepError) and cause.sqlstate:
+        lines.append(f"The server said: {cause} (SQLSTATE {cause.sqlstate})")
+        if cause.detail:
+            lines.append(f"  DETAIL: {cause.detail}")
+    elif cause is not None and str(cause) not in lines[0]:
         lines.append(f"The reason: {cause}")
     elif error.sqlstate:
         lines.append(f"(SQLSTATE {error.sqlstate})")
-    if error.detail and not isinstance(cause, LockstepError):
+    elif error.detail:
         lines.append(error.detail)
     return "\n".join(lines)

@@ -1,0 +1,13 @@
+"""A project that the tests of ``deadlock_test`` drive; its databases come from the environment, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+
+SECRET_KEY = "tests have no secrets"
+INSTALLED_APPS = ["django_lockstep", "shop"]
+DATABASES = json.loads(os.environ["SHOP_DATABASES"])
+DATABASE_ROUTERS = ["shop.models.Router"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SHOP_SWAPPED_MODEL = "shop.Item"
