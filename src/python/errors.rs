@@ -45,7 +45,8 @@ fn cause(py: Python<'_>, error: &Error) -> Option<PyErr> {
     let mut source = std::error::Error::source(error)?;
     if let Some(io) = source.downcast_ref::<std::io::Error>() {
         return Some(match io.raw_os_error() {
-            Some(code) => PyOSError::new_err((code, io.to_string())),
+            // Python puts the number in front itself.
+            Some(code) => PyOSError::new_err((code, io.to_string().replace(&format!(" (os error {code})"), ""))),
             None => PyOSError::new_err(io.to_string()),
         });
     }
