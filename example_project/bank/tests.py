@@ -1,15 +1,17 @@
-"""The bank's tests: the ones that any project has, all of which pass although one transfer can deadlock."""
+"""The bank's tests: first those that any project has, all of which pass although one transfer can deadlock."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
 from django.db import IntegrityError
-from django.test import SimpleTestCase, TestCase
+from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 from bank.models import Account
 from bank.transfers import InsufficientFunds, transfer_naive, transfer_ordered
 from bank_site.settings import database_from_url
+from django_lockstep import simulate_deadlock
+from django_lockstep.dsn import dsn_from_alias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,29 @@ class TransferTests(TestCase):
     def test_the_database_itself_refuses_an_overdraft(self) -> None:
         with self.assertRaises(IntegrityError):
             Account.objects.filter(pk=self.ada.pk).update(balance=-1)
+
+
+class DeadlockTests(TestCase):
+    """In a plain TestCase: on scratch rows, which are made for the run and gone after it."""
+
+    def test_the_test_database_deadlocks(self) -> None:
+        report = simulate_deadlock(dsn_from_alias())
+        self.assertTrue(report.deadlocked, report.explanation)
+        self.assertEqual(report.sessions[0].sqlstate, "40P01")
+        self.assertEqual(report.sessions[1].outcome, "committed")
+
+
+class DeadlockOnAccountsTests(TransactionTestCase):
+    """On the bank's own rows: they must be committed, or no other connection sees them."""
+
+    def test_accounts_locked_in_opposite_orders_deadlock(self) -> None:
+        ada, bob = (Account.objects.create(owner=owner, balance=100) for owner in ("Ada", "Bob"))
+        report = simulate_deadlock(
+            dsn_from_alias(), rows=(ada.pk, bob.pk), table=Account._meta.db_table, victim="B"
+        )
+        self.assertEqual(report.outcome, "deadlock", report.explanation)
+        self.assertEqual(report.victims, ("B",))
+        self.assertEqual([account.balance for account in Account.objects.all()], [100, 100])
 
 
 class DatabaseUrlTests(SimpleTestCase):
