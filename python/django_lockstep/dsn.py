@@ -54,7 +54,9 @@ def _postgresql(using: str) -> BaseDatabaseWrapper:
         hint = f"The aliases in DATABASES are {known}."
         raise UsageError(f'There is no database alias "{using}". {hint}', hint=hint) from error
     except ImproperlyConfigured as error:
-        message = f'The ENGINE of database alias "{using}" cannot be loaded. Install its driver, or correct ENGINE.'
+        message = (
+            f'The ENGINE of database alias "{using}" cannot be loaded. Install its driver, or correct ENGINE.'
+        )
         raise ConnectionFailed(message) from error
     if connection.vendor != "postgresql":
         hint = "Name another alias, or see a deadlock without any server: deadlock_test --embedded."
