@@ -3,6 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, final
 
+__all__ = [
+    "OUTCOMES",
+    "Event",
+    "Report",
+    "Server",
+    "SessionReport",
+    "Statement",
+    "__version__",
+    "dsn_from_params",
+    "simulate_deadlock",
+]
+
 __version__: str
 OUTCOMES: list[str]
 """Every value of ``Report.outcome``."""

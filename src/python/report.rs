@@ -121,7 +121,7 @@ impl PyReport {
     }
 
     /// The report as plain text.
-    #[pyo3(signature = (verbosity = 1, width = WIDTH), text_signature = "(verbosity=1, width=100)")]
+    #[pyo3(signature = (verbosity = 1, width = WIDTH), text_signature = "($self, verbosity=1, width=100)")]
     fn to_text(&self, verbosity: u8, width: usize) -> String {
         self.0.to_text_within(verbosity, width)
     }
@@ -132,7 +132,7 @@ impl PyReport {
     }
 
     /// The last part of the text: the verdict, and why.
-    #[pyo3(signature = (width = WIDTH), text_signature = "(width=100)")]
+    #[pyo3(signature = (width = WIDTH), text_signature = "($self, width=100)")]
     fn conclusion(&self, width: usize) -> String {
         self.0.conclusion(width)
     }
