@@ -8,6 +8,7 @@
 //! | [`engine`] | the one idea: session, step, schedule, observer, run |
 //! | [`scenario`] | who locks what in which order, as data |
 //! | [`simulate`] | `simulate_deadlock`: the opposite-order scenario on the engine |
+//! | [`isolation`] | `.spec` files, run as PostgreSQL's isolation tester runs them |
 //! | [`report`] | the result and its faces |
 //! | [`error`] | everything that can go wrong |
 //!
@@ -16,6 +17,7 @@
 pub mod connection;
 pub mod engine;
 pub mod error;
+pub mod isolation;
 #[cfg(feature = "python")]
 mod python;
 pub mod report;

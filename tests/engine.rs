@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use django_lockstep::Error;
 use django_lockstep::connection::{Leash, Pool, open};
-use django_lockstep::engine::run::{Ending, Record, Run};
+use django_lockstep::engine::run::Run;
 use django_lockstep::engine::schedule::{Board, Decision, Entry, InOrder, Schedule};
-use django_lockstep::engine::{Caller, Fixed, Halt, Observer, Script, SessionId, Silent, Step, StepResult, supervise};
+use django_lockstep::engine::{
+    Caller, Ending, Fixed, Halt, Observer, Record, Script, SessionId, Silent, Step, StepResult, supervise,
+};
 use django_lockstep::report::EventKind::{Acquired, Commit, Request, Waiting};
 use django_lockstep::report::{Event, EventKind, SessionOutcome};
 use support::{assert_nothing_left, conninfo, eventually, witness};

@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::runtime::Runtime;
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
+use super::aside::{Aside, Asides};
 use super::cancel::CancelHandle;
 use super::leash::{Leash, Slip};
 use crate::error::{Error, ServerError};
@@ -30,6 +31,7 @@ pub struct Backend {
     runtime: Runtime,
     cancel: CancelHandle,
     last_words: Option<ServerError>,
+    asides: Option<Asides>,
 }
 
 /// What one statement of a simple query gave back.
@@ -46,7 +48,7 @@ pub struct ResultSet {
 /// What a simple query gave back: a result for each statement, then perhaps an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
-    /// One for each statement that completed; one more for rows that came before the error.
+    /// One for each statement that completed.
     pub results: Vec<ResultSet>,
     /// The error that ended it.
     pub error: Option<ServerError>,
@@ -97,7 +99,12 @@ impl Broken {
 
 impl Backend {
     pub(super) fn new(client: Client, wire: Wire, runtime: Runtime, cancel: CancelHandle) -> Self {
-        Self { client: Some(client), wire: Some(wire), runtime, cancel, last_words: None }
+        Self { client: Some(client), wire: Some(wire), runtime, cancel, last_words: None, asides: None }
+    }
+
+    /// Has notices and notifications told to `asides` from now on, or to nobody.
+    pub fn tell_asides(&mut self, asides: Option<Asides>) {
+        self.asides = asides;
     }
 
     /// What cancels this backend's current statement, from any thread.
@@ -117,7 +124,8 @@ impl Backend {
         let Some(client) = &self.client else {
             return Err(self.lost("it was closed before"));
         };
-        let outcome = drive(&self.runtime, &mut self.wire, &mut self.last_words, leash, exchange(client, sql));
+        let ears = Ears { last_words: &mut self.last_words, asides: self.asides.as_mut() };
+        let outcome = drive(&self.runtime, &mut self.wire, ears, leash, exchange(client, sql));
         match outcome {
             Ok(Exchange::Complete(reply)) => Ok(reply),
             Ok(Exchange::Torn { reply, why }) => {
@@ -197,15 +205,35 @@ async fn exchange(client: &Client, sql: &str) -> Exchange {
             },
         }
     }
-    reply.results.extend(open);
     Exchange::Complete(reply)
+}
+
+/// Who hears what the server says besides its answers.
+struct Ears<'a> {
+    last_words: &'a mut Option<ServerError>,
+    asides: Option<&'a mut Asides>,
+}
+
+impl Ears<'_> {
+    fn hear(&mut self, message: AsyncMessage) {
+        let Some(asides) = &mut self.asides else { return };
+        match message {
+            AsyncMessage::Notice(notice) => asides.tell(Aside::Notice((&notice).into())),
+            AsyncMessage::Notification(notification) => asides.tell(Aside::Notification {
+                pid: notification.process_id(),
+                channel: notification.channel().to_owned(),
+                payload: notification.payload().to_owned(),
+            }),
+            _ => {}
+        }
+    }
 }
 
 /// Runs `work` while reading and writing the socket, until it is through or the leash ends.
 fn drive<F: Future>(
     runtime: &Runtime,
     wire: &mut Option<Wire>,
-    last_words: &mut Option<ServerError>,
+    mut ears: Ears<'_>,
     leash: &Leash,
     work: F,
 ) -> Result<F::Output, Slip> {
@@ -215,10 +243,10 @@ fn drive<F: Future>(
         poll_fn(|cx| {
             while let Some(socket) = wire {
                 match socket.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(Some(Ok(message))) => ears.hear(message),
                     Poll::Ready(Some(Err(error))) => {
                         if let Some(error) = error.as_db_error() {
-                            *last_words = Some(error.into());
+                            *ears.last_words = Some(error.into());
                         }
                         *wire = None;
                     }
@@ -228,6 +256,9 @@ fn drive<F: Future>(
             }
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
+            }
+            if let Some(asides) = &mut ears.asides {
+                asides.poll_nudge(cx);
             }
             ended.as_mut().poll(cx).map(Err)
         })

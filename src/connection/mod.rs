@@ -3,6 +3,7 @@
 //! Probe first, then pool: r2d2 keeps only the text of an error and goes on trying, so the first connection is opened
 //! directly, its failure told at once and whole, and then becomes the pool's first.
 
+mod aside;
 mod attempt;
 mod backend;
 mod cancel;
@@ -18,6 +19,7 @@ mod probe;
 mod tls;
 mod verifier;
 
+pub use aside::{Aside, Asides, Nudge};
 pub use backend::{Backend, Broken, Reply, ResultSet};
 pub use cancel::{CancelHandle, cancel_all};
 pub use leash::Leash;

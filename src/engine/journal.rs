@@ -36,8 +36,10 @@ impl<'a> Journal<'a> {
         self.halted
     }
 
-    pub(super) fn into_events(self) -> Vec<Event> {
-        self.events
+    /// The events so far; the clock starts anew.
+    pub(super) fn turn_page(&mut self) -> Vec<Event> {
+        self.start = Instant::now();
+        std::mem::take(&mut self.events)
     }
 }
 

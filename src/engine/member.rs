@@ -1,11 +1,13 @@
 //! A session as the run sees it: where it stands, what it has done, how to stop it.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::schedule::Standing;
 use super::session::Driver;
 use super::step::{Step, StepKind, StepResult};
+use crate::connection::Aside;
 use crate::error::ServerError;
 use crate::report::{SessionOutcome, SessionReport, Statement};
 
@@ -36,6 +38,10 @@ pub(super) struct Member {
     pub(super) permits: Option<Sender<()>>,
     pub(super) driver: Option<Driver>,
     pub(super) cancelled: bool,
+    /// What became of its last step, until somebody takes it.
+    pub(super) result: Option<StepResult>,
+    /// What the server has said to it besides its answers, until somebody takes it.
+    pub(super) asides: VecDeque<Aside>,
     error: Option<ServerError>,
     lost: Option<String>,
     committed: bool,
@@ -52,6 +58,8 @@ impl Member {
             permits: Some(permits),
             driver: Some(driver),
             cancelled: false,
+            result: None,
+            asides: VecDeque::new(),
             error: None,
             lost: None,
             committed: false,
@@ -85,11 +93,24 @@ impl Member {
         }
     }
 
+    /// Whether it was seen to wait.
+    pub(super) fn blockers_known(&self) -> bool {
+        matches!(self.phase, Phase::Running { seen: Some(_), .. })
+    }
+
     /// Another session's step has ended: perhaps this one waits no longer, only the server knows.
     pub(super) fn doubt(&mut self) {
         if let Phase::Running { seen: Some(seen), .. } = &mut self.phase {
             seen.in_doubt = true;
         }
+    }
+
+    /// A new chapter begins.
+    pub(super) fn turn_page(&mut self) {
+        self.statements.clear();
+        self.cancelled = false;
+        self.error = None;
+        self.committed = false;
     }
 
     /// What became of the released step.

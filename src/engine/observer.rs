@@ -3,7 +3,7 @@
 //! `pg_blocking_pids` sees a wait within microseconds, costs a few more, and answers any role about any role (the
 //! manual's chapter "System Information Functions"). It also lists sessions that are merely ahead in the queue.
 
-use crate::connection::{Leash, Pooled};
+use crate::connection::{Backend, Leash, Pooled};
 use crate::error::Error;
 
 const DOING: &str = "watching who waits for whom";
@@ -36,9 +36,19 @@ pub struct Outsider {
     pub transaction_age: Option<f64>,
 }
 
+/// What the observer asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Question {
+    /// `pg_blocking_pids`.
+    Blockers,
+    /// `pg_isolation_test_session_is_blocked`, which knows safe snapshots and parallel workers too: by one of these.
+    BlockedBy(Vec<i32>),
+}
+
 /// Watches the backends of one run.
 pub struct Observer {
     backend: Pooled,
+    question: Question,
 }
 
 impl Observer {
@@ -55,14 +65,36 @@ impl Observer {
             "opening the observer's transaction",
             leash,
         )?;
-        Ok(Self { backend })
+        Ok(Self { backend, question: Question::Blockers })
+    }
+
+    /// An observer without a transaction of its own, for a connection that has other work to do as well.
+    #[must_use]
+    pub fn unbound(backend: Pooled) -> Self {
+        Self { backend, question: Question::Blockers }
+    }
+
+    /// From now on, only waits for one of these backends count.
+    pub fn count_only(&mut self, pids: Vec<i32>) {
+        self.question = Question::BlockedBy(pids);
+    }
+
+    /// The connection itself.
+    pub fn backend(&mut self) -> &mut Backend {
+        &mut self.backend
     }
 
     /// Which of these backends wait, and for whom.
     pub fn waits(&mut self, pids: &[i32], leash: &Leash) -> Result<Vec<Wait>, Error> {
+        let condition = match &self.question {
+            Question::Blockers => "pg_blocking_pids(pid) <> '{}'".to_owned(),
+            Question::BlockedBy(others) => {
+                format!("pg_catalog.pg_isolation_test_session_is_blocked(pid, '{}')", array(others))
+            }
+        };
         let sql = format!(
-            "SELECT pid, array_to_string(pg_blocking_pids(pid), ' ') FROM unnest('{}'::int[]) AS pid \
-             WHERE pg_blocking_pids(pid) <> '{{}}'",
+            "SELECT pid, array_to_string(pg_catalog.pg_blocking_pids(pid), ' ') \
+             FROM pg_catalog.unnest('{}'::int[]) AS pid WHERE {condition}",
             array(pids)
         );
         let reply = self.backend.ask(&sql, DOING, leash)?;
@@ -78,6 +110,9 @@ impl Observer {
 
     /// The lock that a backend waits for, as the server's own deadlock message would name it.
     pub fn lock(&mut self, pid: i32, leash: &Leash) -> Result<Option<String>, Error> {
+        if self.question != Question::Blockers {
+            return Ok(None);
+        }
         let sql = format!(
             "SELECT mode || ' on ' || CASE locktype \
                WHEN 'transactionid' THEN 'transaction ' || transactionid \

@@ -1,6 +1,7 @@
 //! What a session does next, given what became of its last step.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::Receiver;
 
 use super::step::{Step, StepKind, StepResult};
 
@@ -40,6 +41,16 @@ impl Script for Fixed {
         let step = self.steps.pop_front()?;
         self.current = Some(step.kind);
         Some(step)
+    }
+}
+
+/// Steps that somebody else hands in, one at a time.
+#[derive(Debug)]
+pub struct Mailbox(pub Receiver<Step>);
+
+impl Script for Mailbox {
+    fn next(&mut self, _: Option<&StepResult>) -> Option<Step> {
+        self.0.recv().ok()
     }
 }
 

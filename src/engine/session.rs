@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::script::Script;
 use super::step::{Step, StepKind, StepResult};
-use crate::connection::{Broken, CancelHandle, Leash, Pooled};
+use crate::connection::{Aside, Asides, Broken, CancelHandle, Leash, Nudge, Pooled};
 use crate::error::Error;
 
 /// How long the ROLLBACK of a session that is being stopped may take.
@@ -41,6 +41,13 @@ pub enum Message {
         /// When.
         at: Instant,
     },
+    /// The server said something besides its answers.
+    Aside {
+        /// To whom.
+        session: SessionId,
+        /// What.
+        aside: Aside,
+    },
     /// The session has ended; nothing more comes from it.
     Left {
         /// Who.
@@ -52,7 +59,10 @@ impl Message {
     /// Who says it.
     pub(super) fn session(&self) -> SessionId {
         match *self {
-            Self::Arrived { session, .. } | Self::Finished { session, .. } | Self::Left { session } => session,
+            Self::Arrived { session, .. }
+            | Self::Finished { session, .. }
+            | Self::Aside { session, .. }
+            | Self::Left { session } => session,
         }
     }
 }
@@ -80,6 +90,14 @@ impl Gate {
         self.permits.recv().map_err(|_| Stopped)
     }
 
+    /// An ear for what the server says besides its answers.
+    fn asides(&self, nudge: Nudge) -> Asides {
+        let (session, messages) = (self.session, self.messages.clone());
+        Asides::new(nudge, move |aside| {
+            let _ = messages.send(Message::Aside { session, aside });
+        })
+    }
+
     /// Tells what became of the released step.
     pub fn finish(&self, result: StepResult, backend_pid: Option<i32>) {
         let at = Instant::now();
@@ -98,6 +116,8 @@ impl Drop for Gate {
 pub struct Driver {
     /// Cancels what its backend does; absent where the driver has a way of its own.
     pub cancel: Option<CancelHandle>,
+    /// Has a waiting session tell what the server has said so far.
+    pub nudge: Nudge,
     /// Cutting it makes a blocked call return, whatever the server does.
     pub leash: Leash,
     /// The thread; ends when its gate is closed.
@@ -105,9 +125,11 @@ pub struct Driver {
 }
 
 /// Starts a session that takes the steps of a script on a pooled connection.
-pub(super) fn start_sql(name: &str, backend: Pooled, script: Box<dyn Script>, gate: Gate) -> Result<Driver, Error> {
+pub(super) fn start_sql(name: &str, mut backend: Pooled, script: Box<dyn Script>, gate: Gate) -> Result<Driver, Error> {
     let leash = Leash::new(None);
+    let nudge = Nudge::default();
     let cancel = backend.cancel_handle();
+    backend.tell_asides(Some(gate.asides(nudge.clone())));
     let thread = thread::Builder::new()
         .name(format!("lockstep {name}"))
         .spawn({
@@ -115,7 +137,7 @@ pub(super) fn start_sql(name: &str, backend: Pooled, script: Box<dyn Script>, ga
             move || drive_sql(backend, script, gate, &leash)
         })
         .map_err(|error| Error::Bug { what: format!("no thread for session {name}: {error}") })?;
-    Ok(Driver { cancel: Some(cancel), leash, thread })
+    Ok(Driver { cancel: Some(cancel), nudge, leash, thread })
 }
 
 fn drive_sql(mut backend: Pooled, mut script: Box<dyn Script>, gate: Gate, leash: &Leash) {
@@ -147,6 +169,7 @@ fn drive_sql(mut backend: Pooled, mut script: Box<dyn Script>, gate: Gate, leash
     if in_transaction {
         let _ = backend.run("ROLLBACK", &Leash::lasting(ROLLBACK_PATIENCE));
     }
+    backend.tell_asides(None);
     // The connection goes back to its pool before the gate says that the session has left.
     drop(backend);
     drop(gate);

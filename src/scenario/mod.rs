@@ -3,4 +3,5 @@
 pub mod lock;
 pub mod names;
 pub mod opposite_order;
+pub mod spec;
 pub mod victim;

@@ -1,0 +1,116 @@
+//! Hearing what sessions say.
+
+use std::time::{Duration, Instant};
+
+use super::Run;
+use crate::engine::journal::event;
+use crate::engine::member::{Member, Phase};
+use crate::engine::session::{Message, SessionId};
+use crate::engine::step::{Step, StepKind, StepResult};
+use crate::report::{Edge, Event, EventKind};
+
+/// A session that got its lock is not told of before the session that let go of it, if that is heard of within this time.
+const CAUSE_PATIENCE: Duration = Duration::from_millis(20);
+
+impl Run<'_> {
+    pub(super) fn hear(&mut self, message: Message) {
+        if self.telling.contains(&message.session().0) {
+            self.held_back.push(message);
+            return;
+        }
+        match message {
+            Message::Arrived { session: SessionId(index), step } => {
+                if let Some(member) = self.members.get_mut(index) {
+                    member.phase = Phase::AtGate(step);
+                }
+            }
+            Message::Finished { session: SessionId(index), result, backend_pid, at } => {
+                self.telling.push(index);
+                self.hear_the_cause(index, &result);
+                self.telling.retain(|&telling| telling != index);
+                self.finish(index, &result, backend_pid, at);
+                let (said_since, of_others): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut self.held_back).into_iter().partition(|said| said.session().0 == index);
+                self.held_back = of_others;
+                for said in said_since {
+                    self.hear(said);
+                }
+            }
+            Message::Aside { session: SessionId(index), aside } => {
+                if let Some(member) = self.members.get_mut(index) {
+                    member.asides.push_back(aside);
+                }
+            }
+            Message::Left { session: SessionId(index) } => {
+                if let Some(member) = self.members.get_mut(index) {
+                    member.phase = Phase::Left;
+                }
+            }
+        }
+    }
+
+    /// The server lets go of a failed session's locks before it says so: what another session got thereby may be heard
+    /// first. Cause before effect.
+    fn hear_the_cause(&mut self, index: usize, result: &StepResult) {
+        if !matches!(result, StepResult::Done(_)) {
+            return;
+        }
+        let Some(member) = self.members.get(index) else { return };
+        let blockers = member.blockers().to_vec();
+        let deadline = Instant::now() + CAUSE_PATIENCE;
+        while self.members.iter().filter_map(Member::running_pid).any(|pid| blockers.contains(&pid)) {
+            match self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(message) => self.hear(message),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn finish(&mut self, index: usize, result: &StepResult, backend_pid: Option<i32>, at: Instant) {
+        let seconds = self.journal.seconds(at);
+        if result.error().is_some_and(|error| error.sqlstate == "40P01") && self.edges_at_deadlock.is_none() {
+            self.edges_at_deadlock = Some(self.edges());
+        }
+        let Some(member) = self.members.get_mut(index) else { return };
+        member.backend_pid = backend_pid.or(member.backend_pid);
+        member.finished = Some(at);
+        let Phase::Running { step, .. } = std::mem::replace(&mut member.phase, Phase::Coming) else { return };
+        member.conclude(step.kind, result, seconds);
+        member.result = Some(result.clone());
+        let told = tell(member, &step, result, seconds);
+        for other in &mut self.members {
+            other.doubt();
+        }
+        self.looks = 0;
+        self.next_look = Instant::now();
+        self.journal.record(told);
+    }
+
+    fn edges(&self) -> Vec<Edge> {
+        let waiting = self.members.iter().filter_map(|member| Some((member.backend_pid?, member.blockers())));
+        waiting.flat_map(|(waiter, holders)| holders.iter().map(move |&holder| Edge { waiter, holder })).collect()
+    }
+}
+
+/// The event of a step's end.
+fn tell(member: &Member, step: &Step, result: &StepResult, seconds: f64) -> Event {
+    let kind = match (result, step.kind) {
+        (StepResult::Failed(_) | StepResult::Lost { .. }, _) => EventKind::Error,
+        (_, StepKind::Begin) => EventKind::Begin,
+        (_, StepKind::Statement) => EventKind::Acquired,
+        (_, StepKind::Commit) => EventKind::Commit,
+        (_, StepKind::Rollback) => EventKind::Rollback,
+    };
+    let lost = match result {
+        StepResult::Lost { why, .. } => Some(why.clone()),
+        _ => None,
+    };
+    Event {
+        statement: Some(step.sql.clone()),
+        source: step.source.clone(),
+        sqlstate: result.error().map(|error| error.sqlstate.clone()),
+        message: result.error().map(|error| error.message.clone()).or(lost),
+        rows: result.rows(),
+        ..event(seconds, &member.name, member.backend_pid, kind, &step.name)
+    }
+}

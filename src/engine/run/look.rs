@@ -1,0 +1,105 @@
+//! Looking who waits for whom.
+
+use std::time::Instant;
+
+use super::{EARLY_LOOKS, EARLY_PACE, LATE_PACE, Run};
+use crate::engine::journal::event;
+use crate::engine::member::{Member, Phase, Seen};
+use crate::engine::observer::Wait;
+use crate::engine::record::Ending;
+use crate::error::Error;
+use crate::report::{Event, EventKind};
+
+impl Run<'_> {
+    /// Asks the observer who waits for whom.
+    pub(super) fn look(&mut self) -> Result<Option<Ending>, Error> {
+        let pids: Vec<i32> = self.members.iter().filter_map(Member::running_pid).collect();
+        let waits = match self.observer.waits(&pids, self.leash) {
+            Ok(waits) => waits,
+            Err(Error::Halted) => return Ok(Some(Ending::Halted)),
+            Err(Error::Timeout { .. }) => return Ok(Some(Ending::Timeout)),
+            Err(error) => return Err(error),
+        };
+        let now = Instant::now();
+        for index in 0..self.members.len() {
+            let Some(pid) = self.members[index].running_pid() else { continue };
+            let wait = waits.iter().find(|wait| wait.pid == pid);
+            self.note(index, wait.cloned(), now)?;
+        }
+        self.looks += 1;
+        self.next_look = now + if self.looks < EARLY_LOOKS { EARLY_PACE } else { LATE_PACE };
+        self.judge_outsiders(now)
+    }
+
+    /// Takes down whether one session waits.
+    fn note(&mut self, index: usize, wait: Option<Wait>, now: Instant) -> Result<(), Error> {
+        let Phase::Running { seen, .. } = &mut self.members[index].phase else { return Ok(()) };
+        let Some(wait) = wait else {
+            *seen = None;
+            return Ok(());
+        };
+        if let Some(seen) = seen
+            && seen.blockers == wait.blockers
+        {
+            seen.in_doubt = false;
+            return Ok(());
+        }
+        let since = seen.as_ref().map_or(now, |seen| seen.at);
+        *seen = Some(Seen { at: since, blockers: wait.blockers.clone(), in_doubt: false });
+        let lock = match self.observer.lock(wait.pid, self.leash) {
+            Err(error @ (Error::Server { .. } | Error::Lost { .. })) => return Err(error),
+            other => other.ok().flatten(),
+        };
+        let blocked_by = wait.blockers.iter().map(|&pid| self.name_of(pid)).collect();
+        let seconds = self.journal.seconds(now);
+        let member = &mut self.members[index];
+        let Some(statement) = member.statements.last_mut() else { return Ok(()) };
+        statement.waited = true;
+        let waiting = event(seconds, &member.name, member.backend_pid, EventKind::Waiting, &statement.step);
+        let waiting = Event {
+            statement: Some(statement.sql.clone()),
+            source: statement.source.clone(),
+            blocked_by,
+            lock,
+            ..waiting
+        };
+        self.journal.record(waiting);
+        Ok(())
+    }
+
+    fn name_of(&self, pid: i32) -> String {
+        match self.members.iter().find(|member| member.backend_pid == Some(pid)) {
+            Some(member) => member.name.clone(),
+            None if pid == 0 => "a prepared transaction".to_owned(),
+            None => format!("pid {pid}"),
+        }
+    }
+
+    /// Whether somebody outside the run keeps it from ever ending.
+    fn judge_outsiders(&mut self, now: Instant) -> Result<Option<Ending>, Error> {
+        let ours: Vec<i32> = self.members.iter().filter_map(|member| member.backend_pid).collect();
+        let mut strangers = Vec::new();
+        let mut patient = true;
+        for member in &self.members {
+            let Phase::Running { seen: Some(seen), .. } = &member.phase else { continue };
+            let before = strangers.len();
+            strangers.extend(seen.blockers.iter().copied().filter(|pid| !ours.contains(pid)));
+            if strangers.len() > before && now.saturating_duration_since(seen.at) >= self.outsider_patience {
+                patient = false;
+            }
+        }
+        strangers.retain(|pid| !self.outsiders.iter().any(|known| known.pid == *pid));
+        if !strangers.is_empty() {
+            strangers.sort_unstable();
+            strangers.dedup();
+            let known = self.observer.outsiders(&strangers, self.leash)?;
+            self.outsiders.extend(known);
+            let own = self.line.own_backends();
+            if self.outsiders.iter().any(|outsider| own.contains(&outsider.pid)) {
+                self.outsiders.retain(|outsider| own.contains(&outsider.pid));
+                return Ok(Some(Ending::Hidden));
+            }
+        }
+        Ok((!patient && self.board().is_settled()).then_some(Ending::Outsider))
+    }
+}

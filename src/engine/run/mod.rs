@@ -1,0 +1,175 @@
+//! One run: sessions, a schedule, and the loop that keeps the lock-step rule.
+//!
+//! A [`Schedule`] leads a run from its first step to its last ([`Run::conduct`]). Who has more to say between two steps,
+//! as PostgreSQL's isolation tester has, leads it step by step with the very same means ([`Run::settle`]).
+
+mod hear;
+mod look;
+mod release;
+mod settle;
+mod stop;
+
+pub use settle::Settled;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::caller::Line;
+use super::journal::Journal;
+use super::member::Member;
+use super::observer::{Observer, Outsider};
+use super::record::{Ending, Record};
+use super::schedule::{Board, Decision, Schedule};
+use super::script::Script;
+use super::session::{Gate, Message, SessionId, start_sql};
+use crate::connection::{Leash, Pooled};
+use crate::error::Error;
+use crate::report::Edge;
+
+/// The observer looks this long after a step was released, …
+const FIRST_LOOK: Duration = Duration::from_micros(300);
+/// … then this often, …
+const EARLY_PACE: Duration = Duration::from_millis(1);
+/// … this many times, …
+const EARLY_LOOKS: u32 = 20;
+/// … then this often: looking as fast as possible would starve a small server.
+const LATE_PACE: Duration = Duration::from_millis(5);
+
+/// A run in progress.
+pub struct Run<'a> {
+    members: Vec<Member>,
+    sender: Sender<Message>,
+    inbox: Receiver<Message>,
+    observer: &'a mut Observer,
+    journal: Journal<'a>,
+    line: &'a Line,
+    leash: &'a Leash,
+    /// How long an outsider may stay in the way.
+    outsider_patience: Duration,
+    statement_timeout: Option<Duration>,
+    edges_at_deadlock: Option<Vec<Edge>>,
+    outsiders: Vec<Outsider>,
+    /// The sessions whose end of a step is held back until its cause is heard, …
+    telling: Vec<usize>,
+    /// … and what they have said since.
+    held_back: Vec<Message>,
+    looks: u32,
+    next_look: Instant,
+}
+
+impl<'a> Run<'a> {
+    /// A run without sessions yet. It ends when `leash` does.
+    #[must_use]
+    pub fn new(observer: &'a mut Observer, line: &'a Line, leash: &'a Leash, outsider_patience: Duration) -> Self {
+        let (sender, inbox) = channel();
+        Self {
+            members: Vec::new(),
+            sender,
+            inbox,
+            observer,
+            journal: Journal::new(line),
+            line,
+            leash,
+            outsider_patience,
+            statement_timeout: None,
+            edges_at_deadlock: None,
+            outsiders: Vec::new(),
+            telling: Vec::new(),
+            held_back: Vec::new(),
+            looks: 0,
+            next_look: Instant::now(),
+        }
+    }
+
+    /// The sessions' own `statement_timeout`, so that its cancellation is not taken for somebody else's.
+    pub fn expect_statement_timeout(&mut self, timeout: Option<Duration>) {
+        self.statement_timeout = timeout;
+    }
+
+    /// Adds a session that takes the steps of `script` on `backend`.
+    pub fn add(&mut self, name: &str, backend: Pooled, script: Box<dyn Script>) -> Result<SessionId, Error> {
+        let session = SessionId(self.members.len());
+        let (permits, gate) = channel();
+        let gate = Gate::new(session, self.sender.clone(), gate);
+        let driver = start_sql(name, backend, script, gate)?;
+        self.members.push(Member::new(name, permits, driver));
+        Ok(session)
+    }
+
+    /// Runs the schedule to its end; every session's thread has ended when it returns.
+    pub fn conduct(mut self, schedule: &mut dyn Schedule) -> Result<Record, Error> {
+        let ending = self.lead(schedule);
+        if !matches!(ending, Ok(Ending::Complete)) {
+            self.stop();
+        }
+        let record = self.record(ending?);
+        self.members.clear();
+        Ok(record)
+    }
+
+    /// What has happened since the start, or since the last record.
+    pub fn record(&mut self, ending: Ending) -> Record {
+        let elapsed = self.journal.seconds(Instant::now());
+        let sessions = self.members.iter().map(|member| member.report(self.statement_timeout)).collect();
+        for member in &mut self.members {
+            member.turn_page();
+        }
+        Record {
+            ending,
+            sessions,
+            events: self.journal.turn_page(),
+            edges: self.edges_at_deadlock.take().unwrap_or_default(),
+            outsiders: std::mem::take(&mut self.outsiders),
+            elapsed,
+        }
+    }
+
+    fn lead(&mut self, schedule: &mut dyn Schedule) -> Result<Ending, Error> {
+        loop {
+            while let Ok(message) = self.inbox.try_recv() {
+                self.hear(message);
+            }
+            if self.leash.is_cut() || self.journal.is_halted() {
+                return Ok(Ending::Halted);
+            }
+            if self.leash.is_over() {
+                return Ok(Ending::Timeout);
+            }
+            let board = self.board();
+            if board.is_over() {
+                return Ok(Ending::Complete);
+            }
+            let mut wake = LATE_PACE;
+            if board.is_settled() {
+                match schedule.next(&board) {
+                    Decision::Release(session) => {
+                        self.release(session);
+                        continue;
+                    }
+                    Decision::HoldUntil(moment) => wake = moment.saturating_duration_since(Instant::now()),
+                    Decision::Rest => {}
+                    Decision::Slipped => return Ok(Ending::Slipped),
+                }
+            }
+            if self.members.iter().any(|member| member.running_pid().is_some()) {
+                if Instant::now() >= self.next_look {
+                    if let Some(ending) = self.look()? {
+                        return Ok(ending);
+                    }
+                    continue;
+                }
+                wake = wake.min(self.next_look.saturating_duration_since(Instant::now()));
+            }
+            if let Ok(message) = self.inbox.recv_timeout(self.leash.remaining(wake.min(LATE_PACE))) {
+                self.hear(message);
+            }
+        }
+    }
+
+    fn board(&self) -> Board {
+        Board {
+            standings: self.members.iter().map(Member::standing).collect(),
+            finished: self.members.iter().map(|member| member.finished).collect(),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Releasing a session's next step.
+
+use std::time::Instant;
+
+use super::{FIRST_LOOK, Run};
+use crate::engine::journal::event;
+use crate::engine::member::Phase;
+use crate::engine::session::SessionId;
+use crate::engine::step::StepKind;
+use crate::report::{Event, EventKind, Statement};
+
+impl Run<'_> {
+    pub(super) fn release(&mut self, SessionId(index): SessionId) {
+        let Some(member) = self.members.get_mut(index) else { return };
+        let Phase::AtGate(step) = std::mem::replace(&mut member.phase, Phase::Coming) else { return };
+        let now = Instant::now();
+        let at = self.journal.seconds(now);
+        member.statements.push(Statement {
+            sql: step.sql.clone(),
+            step: step.name.clone(),
+            requested: at,
+            finished: None,
+            waited: false,
+            rows: None,
+            sqlstate: None,
+            source: step.source.clone(),
+        });
+        let asked = (step.kind == StepKind::Statement).then(|| Event {
+            statement: Some(step.sql.clone()),
+            source: step.source.clone(),
+            ..event(at, &member.name, member.backend_pid, EventKind::Request, &step.name)
+        });
+        member.phase = Phase::Running { step, released: now, seen: None };
+        self.looks = 0;
+        self.next_look = now + FIRST_LOOK;
+        if let Some(asked) = asked {
+            self.journal.record(asked);
+            if self.journal.is_halted() {
+                return;
+            }
+        }
+        if let Some(permits) = self.members.get(index).and_then(|member| member.permits.as_ref()) {
+            // A session that is gone has said so, or will.
+            let _ = permits.send(());
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Ending a run early.
+
+use std::time::{Duration, Instant};
+
+use super::Run;
+use crate::connection::{CancelHandle, cancel_all};
+use crate::engine::journal::event;
+use crate::engine::member::Phase;
+use crate::report::EventKind;
+
+/// How long sessions that are being stopped have to end by themselves before they are cut off.
+const STOP_PATIENCE: Duration = Duration::from_millis(150);
+/// A cancel request is racy, so it is sent again this often.
+const CANCEL_AGAIN: Duration = Duration::from_millis(10);
+
+impl Run<'_> {
+    /// Ends whatever still goes on: closes the gates, cancels what runs, and in the end cuts off what does not answer.
+    pub fn stop(&mut self) {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        for index in 0..self.members.len() {
+            let seconds = self.journal.seconds(Instant::now());
+            let member = &mut self.members[index];
+            member.permits = None;
+            member.cancelled = !matches!(member.phase, Phase::Left);
+            if let Phase::Running { step, .. } = &member.phase {
+                let cancel = event(seconds, &member.name, member.backend_pid, EventKind::Cancel, &step.name);
+                self.journal.record(cancel);
+            }
+        }
+        while !self.board().is_over() && Instant::now() < deadline {
+            let running: Vec<CancelHandle> = self
+                .members
+                .iter()
+                .filter(|member| matches!(member.phase, Phase::Running { .. }))
+                .filter_map(|member| member.driver.as_ref()?.cancel.clone())
+                .collect();
+            if !running.is_empty() {
+                cancel_all(&running, deadline.saturating_duration_since(Instant::now()));
+            }
+            let again = Instant::now() + CANCEL_AGAIN;
+            while !self.board().is_over() {
+                match self.inbox.recv_timeout(again.saturating_duration_since(Instant::now())) {
+                    Ok(message) => self.hear(message),
+                    Err(_) => break,
+                }
+            }
+        }
+        for member in &self.members {
+            if let Some(driver) = &member.driver
+                && !matches!(member.phase, Phase::Left)
+            {
+                driver.leash.cut();
+            }
+        }
+        // The last words of those that were cut off.
+        while !self.board().is_over() {
+            match self.inbox.recv_timeout(STOP_PATIENCE) {
+                Ok(message) => self.hear(message),
+                Err(_) => break,
+            }
+        }
+    }
+}
