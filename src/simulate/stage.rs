@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::scratch::Scratch;
 use crate::connection::conninfo::Conninfo;
-use crate::connection::{Backend, Leash, Pool, Pooled};
+use crate::connection::{Backend, Leash, Pool, Pooled, open};
 use crate::engine::Observer;
 use crate::error::Error;
 
@@ -13,6 +13,7 @@ use crate::error::Error;
 const CLEARING: Duration = Duration::from_millis(500);
 
 pub(super) struct Stage {
+    conninfo: Arc<Conninfo>,
     pool: Pool,
     observer: Option<Observer>,
     scratch: Option<Scratch>,
@@ -29,10 +30,10 @@ impl Stage {
         leash: &Leash,
     ) -> Result<Self, Error> {
         let size = u32::try_from(sessions).unwrap_or(u32::MAX).saturating_add(1);
-        let pool = Pool::start(conninfo, size, probe, leash);
+        let pool = Pool::start(Arc::clone(&conninfo), size, probe, leash);
         let claim = scratch.as_ref().map(Scratch::claim);
         let observer = Observer::open(pool.get(leash)?, claim.as_deref(), leash)?;
-        let stage = Self { pool, observer: Some(observer), scratch };
+        let stage = Self { conninfo, pool, observer: Some(observer), scratch };
         if let Some(scratch) = &stage.scratch {
             scratch.create(rows, &mut *stage.connection(leash)?, leash)?;
         }
@@ -54,15 +55,31 @@ impl Stage {
         let drop = self.scratch.as_ref().map(Scratch::drop).unwrap_or_default();
         let Err(error) = observer.close(&drop, &leash) else { return Ok(()) };
         // The observer's transaction or connection was broken: another of the pool's does it, if the server lives.
-        match &self.scratch {
-            Some(scratch) => {
-                let sql = format!("BEGIN; {}; {drop}; COMMIT", scratch.claim());
-                let removed = self.pool.get(&leash)?.ask(&sql, "removing scratch rows", &leash);
-                removed.map(std::mem::drop)
+        let Some(scratch) = &self.scratch else { return Err(error) };
+        let sql = format!("BEGIN; {}; {drop}; COMMIT", scratch.claim());
+        loop {
+            let removed = match self.pool.get(&leash) {
+                Ok(mut pooled) => remove(&mut pooled, &sql, &leash),
+                // The pool is of the call's own leash, and opens nothing any more when that was cut.
+                Err(_) => open(&self.conninfo, &leash).and_then(|mut backend| remove(&mut backend, &sql, &leash)),
+            };
+            match removed {
+                // A cancel request that was meant for a session's last statement may come late, and a pooled
+                // connection may have been ended without anybody's having noticed.
+                Err(Error::Lost { .. }) if !leash.is_over() => {}
+                Err(Error::Server { source, .. }) if source.sqlstate == "57014" && !leash.is_over() => {}
+                settled => return settled,
             }
-            None => Err(error),
         }
     }
+}
+
+fn remove(backend: &mut Backend, sql: &str, leash: &Leash) -> Result<(), Error> {
+    let removed = backend.ask(sql, "removing scratch rows", leash).map(drop);
+    if removed.is_err() {
+        let _ = backend.run("ROLLBACK", leash);
+    }
+    removed
 }
 
 impl Drop for Stage {
