@@ -282,8 +282,10 @@ impl Play<'_, '_, '_> {
         match self.stage.run.take_result(session) {
             Some(result) => self.transcript.result(&result),
             None => {
-                return Err(self
-                    .give_up(format!("failed to send query for step {}: no connection to the server\n", ordered.name)));
+                return Err(self.give_up(format!(
+                    "failed to send query for step {}: no connection to the server\n",
+                    ordered.name
+                )));
             }
         }
         let names = self.stage.spec.sessions.iter().map(|session| session.name.clone());

@@ -86,13 +86,19 @@ pub(super) fn sweep(backend: &mut Backend, leash: &Leash) -> Result<Vec<String>,
         let key = format!("('x' || right('{schema}', 8))::bit(32)::int");
         let claimed = backend.ask(
             &format!(
-                "BEGIN; SET LOCAL lock_timeout = '{SWEEP_LOCK_TIMEOUT}'; \
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{SWEEP_LOCK_TIMEOUT}'; \
                  SELECT pg_try_advisory_xact_lock({CLAIM_CLASS}, {key})"
             ),
             DOING,
             leash,
         )?;
-        let ours = claimed.scalar() == Some("t");
+        let free = claimed.scalar() == Some("t");
+        // A run that ended in between has let go of its claim because it has removed its schema itself.
+        let ours = free
+            && backend
+                .ask(&format!("SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'"), DOING, leash)?
+                .scalar()
+                .is_some();
         let dropped = ours
             && backend
                 .run(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE"), leash)
