@@ -114,8 +114,8 @@ fn perform(
 fn greeting(options: &SpecOptions, name: &str) -> String {
     let quoted = |text: &str| format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
     let name = quoted(&format!("{}/{name}", options.application_name));
-    let prelude: String = options.prelude.iter().map(|statement| format!("{statement}; ")).collect();
-    format!("{prelude}SELECT set_config('application_name', {name}, false); SELECT pg_backend_pid()")
+    let hello = format!("SELECT set_config('application_name', {name}, false); SELECT pg_backend_pid()");
+    options.prelude.iter().map(String::as_str).chain([hello.as_str()]).collect::<Vec<_>>().join("; ")
 }
 
 /// Learns every session's backend.

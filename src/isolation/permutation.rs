@@ -213,9 +213,9 @@ impl Play<'_, '_, '_> {
                 let seconds = start.elapsed().as_secs();
                 let name = &self.order.steps[still].name;
                 self.transcript.line(format_args!("step {name} timed out after {seconds} seconds"));
-                let active: String =
-                    self.launched.iter().flatten().map(|&index| format!(" {}", self.order.steps[index].name)).collect();
-                return Err(self.give_up(format!("active steps are:{active}")));
+                let active: Vec<&str> =
+                    self.launched.iter().flatten().map(|&index| self.order.steps[index].name.as_str()).collect();
+                return Err(self.give_up(format!("active steps are: {}", active.join(" "))));
             }
         }
         Ok(())

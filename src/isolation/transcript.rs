@@ -39,8 +39,8 @@ impl Transcript {
     }
 
     pub(super) fn begin(&mut self, order: &Permutation) {
-        let names: String = order.steps.iter().map(|step| format!(" {}", step.name)).collect();
-        self.line(format_args!("\nstarting permutation:{names}"));
+        let names: Vec<&str> = order.steps.iter().map(|step| step.name.as_str()).collect();
+        self.line(format_args!("\nstarting permutation: {}", names.join(" ")));
     }
 
     /// A step that is through.

@@ -5,7 +5,7 @@ use super::{Permutation, PermutationStep, Session};
 /// All interleavings, those that begin with the first session first. There are (n₁ + n₂ + …)! / (n₁! n₂! …) of them, so
 /// they are made one by one.
 pub fn interleavings(sessions: &[Session]) -> impl Iterator<Item = Permutation> + '_ {
-    let mut choice = first(sessions, vec![0; sessions.len()], Vec::new());
+    let mut choice = Some(first(sessions, vec![0; sessions.len()], Vec::new()));
     std::iter::from_fn(move || {
         let current = choice.take()?;
         choice = next(sessions, &current);
@@ -14,14 +14,14 @@ pub fn interleavings(sessions: &[Session]) -> impl Iterator<Item = Permutation> 
 }
 
 /// The first way to go on from `order`, after which `taken` steps of each session are taken.
-fn first(sessions: &[Session], mut taken: Vec<usize>, mut order: Vec<usize>) -> Option<Vec<usize>> {
+fn first(sessions: &[Session], mut taken: Vec<usize>, mut order: Vec<usize>) -> Vec<usize> {
     for (index, session) in sessions.iter().enumerate() {
         while taken.get(index).is_some_and(|&taken| taken < session.steps.len()) {
             order.push(index);
             taken[index] += 1;
         }
     }
-    Some(order)
+    order
 }
 
 /// The order after `current`, in lexical order of the sessions' places.
@@ -36,7 +36,7 @@ fn next(sessions: &[Session], current: &[usize]) -> Option<Vec<usize>> {
         for &session in &order {
             taken[session] += 1;
         }
-        return first(sessions, taken, order);
+        return Some(first(sessions, taken, order));
     }
     None
 }

@@ -99,6 +99,7 @@ impl Spec {
     }
 
     /// The orders to run: those of the file, or all interleavings.
+    #[must_use]
     pub fn orders(&self) -> Box<dyn Iterator<Item = Permutation> + '_> {
         if self.permutations.is_empty() {
             Box::new(interleavings(&self.sessions))
