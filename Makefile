@@ -10,7 +10,7 @@ CARGO_TEST_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # A server of yours serves the tests if you name it; otherwise a throw-away one does.
-BESIDE_SERVER = $(if $(LOCKSTEP_TEST_DSN),,$(BIN)/python -m django_lockstep.embedded)
+BESIDE_SERVER = $(if $(LOCKSTEP_TEST_DSN),,$(BIN)/python -m django_lockstep.embedded -c max_prepared_transactions=10)
 
 export PIP_ROOT_USER_ACTION := ignore
 

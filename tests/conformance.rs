@@ -3,6 +3,8 @@
 //! The specs are read from `../shared/conformance/pg18`, beside the project; without that folder, or on another server
 //! than PostgreSQL 18, there is nothing to compare and the test says so.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 mod support;
 
 use std::fs;
