@@ -16,8 +16,14 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PG", "PYTHON", "DJANGO"))
     }
-    kept.pop("VIRTUAL_ENV", None)
-    kept.pop("DATABASE_URL", None)
+    for name in (
+        "VIRTUAL_ENV",
+        "DATABASE_URL",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+    ):  # make, run by make, prints more
+        kept.pop(name, None)
     return subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
