@@ -87,7 +87,8 @@ pub(super) fn sweep(backend: &mut Backend, leash: &Leash) -> Result<Vec<String>,
         let claimed = backend.ask(
             &format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{SWEEP_LOCK_TIMEOUT}'; \
-                 SELECT pg_try_advisory_xact_lock({CLAIM_CLASS}, {key})"
+                 SELECT CASE WHEN pg_try_advisory_xact_lock({CLAIM_CLASS}, {key}) \
+                 THEN to_regnamespace('{schema}') IS NOT NULL END"
             ),
             DOING,
             leash,
