@@ -46,10 +46,12 @@ pub(super) fn present(
 fn private_key(path: &Path, ssl: &SslOptions) -> Result<PrivateKeyDer<'static>, Error> {
     let text = std::fs::read(path).map_err(|error| unreadable(path, &rustls::pki_types::pem::Error::Io(error)))?;
     let pem = std::str::from_utf8(&text).unwrap_or_default();
-    let Some(encrypted) = pem.find(ENCRYPTED).and_then(|start| SecretDocument::from_pem(&pem[start..]).ok()) else {
-        return PrivateKeyDer::from_pem_slice(&text).map_err(|error| unreadable(path, &error));
+    let encrypted = pem.find(ENCRYPTED).and_then(|start| SecretDocument::from_pem(&pem[start..]).ok());
+    let Some((_, document)) = encrypted else {
+        // libpq takes DER, too.
+        return PrivateKeyDer::from_pem_slice(&text)
+            .or_else(|error| PrivateKeyDer::try_from(text).map_err(|_| unreadable(path, &error)));
     };
-    let (_, document) = encrypted;
     let password = ssl.key_password.as_ref().map_or("", Secret::expose);
     let decrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes()).and_then(|key| key.decrypt(password));
     let decrypted = decrypted.map_err(|_| {

@@ -1,5 +1,6 @@
 //! Failed attempts to connect, told: what happened, and what to do.
 
+use std::error::Error as _;
 use std::io::ErrorKind;
 
 use super::attempt::AttemptError;
@@ -19,7 +20,7 @@ pub(super) fn tell(conninfo: &Conninfo, target: &Target, error: AttemptError, ea
         ),
         AttemptError::Driver(error) => match error.as_db_error() {
             Some(refusal) => refused(refusal.code().code(), &place, conninfo, target),
-            None => driver(error, &place, conninfo),
+            None => driver(error, &place, conninfo, target),
         },
     };
     let what = if earlier.is_empty() { what } else { format!("{what}; before that: {}", earlier.join("; ")) };
@@ -66,7 +67,7 @@ fn network(kind: ErrorKind, place: &str, target: &Target) -> (String, String) {
 }
 
 /// What the driver itself refused: TLS, or a way of authentication.
-fn driver(error: &tokio_postgres::Error, place: &str, conninfo: &Conninfo) -> (String, String) {
+fn driver(error: &tokio_postgres::Error, place: &str, conninfo: &Conninfo, target: &Target) -> (String, String) {
     let why = chain(error);
     let mode = conninfo.ssl().mode.as_str();
     if why.contains("server does not support TLS") {
@@ -75,18 +76,60 @@ fn driver(error: &tokio_postgres::Error, place: &str, conninfo: &Conninfo) -> (S
             "Switch ssl on in the server's configuration, or use sslmode=prefer where the network is safe.".to_owned(),
         );
     }
-    if why.contains("TLS handshake") {
-        return (
-            format!("TLS with the server at {place} failed under sslmode={mode}: {why}"),
-            "Check that sslrootcert holds the CA of the server's certificate, that the certificate is for this host and \
-             not expired, and that the server asks for no other client certificate."
-                .to_owned(),
-        );
+    if let Some((what, hint)) = handshake(error, target) {
+        return (format!("TLS with the server at {place} failed under sslmode={mode}: {what}"), hint.to_owned());
     }
     (
         format!("the server at {place} did not let us in: {why}"),
         "Check user, password and authentication method (pg_hba.conf on the server).".to_owned(),
     )
+}
+
+/// What went wrong in the TLS handshake, if that is where it went wrong.
+fn handshake(error: &tokio_postgres::Error, target: &Target) -> Option<(String, &'static str)> {
+    use rustls::CertificateError as Bad;
+    let mut cause = error.source();
+    let tls = loop {
+        let error = cause?;
+        // What an io::Error carries is not its source, but the source's source is.
+        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(tls) = carried.and_then(|carried| carried.downcast_ref::<rustls::Error>()) {
+            break tls;
+        }
+        cause = error.source();
+    };
+    let rustls::Error::InvalidCertificate(bad) = tls else {
+        return Some((
+            tls.to_string(),
+            "Look into the server's log; check ssl_min_protocol_version, and sslcert and sslkey if it asks for a client \
+             certificate.",
+        ));
+    };
+    Some(match bad {
+        Bad::Expired | Bad::ExpiredContext { .. } => {
+            ("the server's certificate has expired".to_owned(), "Renew the certificate on the server.")
+        }
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+            ("the server's certificate is not valid yet".to_owned(), "Check the clocks of both machines.")
+        }
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => (
+            format!("the server's certificate is not for host {}", target.name),
+            "Connect to a name that the certificate is for, or use sslmode=verify-ca.",
+        ),
+        Bad::UnknownIssuer => (
+            "the server's certificate was not issued by any CA in sslrootcert".to_owned(),
+            "Give the CA of the server's certificate, down to its root, as sslrootcert.",
+        ),
+        Bad::Revoked => ("the server's certificate was revoked".to_owned(), "Give the server a new certificate."),
+        Bad::UnknownRevocationStatus => (
+            "no current revocation list covers the server's certificate and the CAs above it".to_owned(),
+            "Give a current list of every CA of the chain as sslcrl or in sslcrldir.",
+        ),
+        _ => (
+            format!("the server's certificate is no good ({bad})"),
+            "Give the server a certificate that is meant for servers.",
+        ),
+    })
 }
 
 fn refused(sqlstate: &str, place: &str, conninfo: &Conninfo, target: &Target) -> (String, String) {

@@ -16,6 +16,7 @@ mod leash;
 mod open;
 mod pool;
 mod probe;
+mod revocation;
 mod tls;
 mod verifier;
 

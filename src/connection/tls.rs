@@ -16,6 +16,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::client_certificate;
 use super::conninfo::{Environment, Host, Roots, SslMode, SslOptions, Target, TlsVersion, Verification};
 use super::endpoint::Stream;
+use super::revocation::Revocation;
 use super::verifier::{Chain, Demand, Verifier};
 use crate::error::Error;
 
@@ -96,7 +97,7 @@ fn demand(
                 (format!("root certificate file \"{}\"", path.display()), certificates(path, "root certificate file")?)
             }
         };
-        Chain::to(certificates, revocation_lists(ssl, environment)?, Arc::clone(provider))
+        Chain::to(certificates, revocation(ssl, environment, provider), Arc::clone(provider))
             .map_err(|why| unusable(format!("could not use {place}: {why}"), "Give PEM certificates as sslrootcert."))
     };
     Ok(match ssl.verification(environment)? {
@@ -114,22 +115,21 @@ fn demand(
     })
 }
 
-fn revocation_lists(
-    ssl: &SslOptions,
-    environment: &dyn Environment,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
+/// The revocation lists, if there are any. Like libpq we go on without a file that is missing or none at all; a
+/// directory counts even when nothing is in it.
+fn revocation(ssl: &SslOptions, environment: &dyn Environment, provider: &Arc<CryptoProvider>) -> Option<Revocation> {
     let (list, directory) = ssl.revocation(environment);
-    let mut files: Vec<_> = list.cloned().into_iter().collect();
-    if let Some(entries) = directory.and_then(|directory| std::fs::read_dir(directory).ok()) {
-        files.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
+    let read = |file: &Path| -> Vec<CertificateRevocationListDer<'static>> {
+        let lists = CertificateRevocationListDer::pem_file_iter(file);
+        lists.map_or_else(|_| Vec::new(), |lists| lists.filter_map(Result::ok).collect())
+    };
+    let mut lists = list.map_or_else(Vec::new, |file| read(file));
+    let entries = directory.and_then(|directory| std::fs::read_dir(directory).ok());
+    let is_wanted = !lists.is_empty() || entries.is_some();
+    for entry in entries.into_iter().flatten().filter_map(Result::ok) {
+        lists.extend(read(&entry.path()));
     }
-    let mut lists = Vec::new();
-    for file in files {
-        for list in CertificateRevocationListDer::pem_file_iter(&file).map_err(|error| unreadable(&file, &error))? {
-            lists.push(list.map_err(|error| unreadable(&file, &error))?);
-        }
-    }
-    Ok(lists)
+    is_wanted.then(|| Revocation::by(&lists, Arc::clone(provider)))
 }
 
 pub(super) fn certificates(path: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::hostname::Names;
+use super::revocation::{Revocation, is_self_issued};
 
 /// What is asked of the certificate.
 #[derive(Debug)]
@@ -26,28 +27,38 @@ pub(super) enum Demand {
 /// Checks chains.
 #[derive(Debug)]
 pub(super) struct Chain {
-    webpki: Arc<WebPkiServerVerifier>,
+    /// Absent where no root is any good: then no chain is.
+    webpki: Option<Arc<WebPkiServerVerifier>>,
+    /// The certificates that chains may end in, …
     roots: Vec<CertificateDer<'static>>,
+    /// … and the others in the file, which like OpenSSL we take for no roots, but for parts of a chain.
+    others: Vec<CertificateDer<'static>>,
+    revocation: Option<Revocation>,
 }
 
 impl Chain {
-    /// Chains to these roots. With revocation lists, every certificate of a chain must be on none of them and be covered
-    /// by one.
+    /// Chains to these roots; with a `revocation`, of certificates that it clears.
     pub(super) fn to(
         roots: Vec<CertificateDer<'static>>,
-        revoked: Vec<CertificateRevocationListDer<'static>>,
+        revocation: Option<Revocation>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, String> {
-        let mut store = RootCertStore::empty();
-        let (usable, _) = store.add_parsable_certificates(roots.iter().cloned());
-        if usable == 0 {
+        let known = |certificate: &CertificateDer<'_>| Certificate::from_der(certificate).ok();
+        if !roots.iter().any(|root| known(root).is_some()) {
             return Err("no usable certificate is in it".to_owned());
         }
-        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider)
-            .with_crls(revoked)
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self { webpki, roots })
+        let (roots, others): (Vec<_>, Vec<_>) =
+            roots.into_iter().partition(|root| known(root).is_some_and(|root| is_self_issued(&root)));
+        let mut store = RootCertStore::empty();
+        // An expired root is none; rustls would not look.
+        store.add_parsable_certificates(roots.iter().filter(|root| valid_at(root, UnixTime::now()).is_ok()).cloned());
+        let webpki = if store.is_empty() {
+            None
+        } else {
+            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider);
+            Some(builder.build().map_err(|error| error.to_string())?)
+        };
+        Ok(Self { webpki, roots, others, revocation })
     }
 
     fn check(
@@ -57,18 +68,26 @@ impl Chain {
         name: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), Error> {
+        let others: Vec<CertificateDer<'_>> = intermediates.iter().chain(&self.others).cloned().collect();
         // A server's own self-signed certificate as the root is trusted as such; it need not be fit to sign others.
         if self.roots.iter().any(|root| root == certificate) {
-            return valid_at(certificate, now);
+            valid_at(certificate, now)?;
+        } else {
+            let webpki = self.webpki.as_ref().ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+            match webpki.verify_server_cert(certificate, &others, name, &[], now) {
+                // The name is looked at last, and by our own rules.
+                Err(Error::InvalidCertificate(
+                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+                ))
+                | Ok(_) => {}
+                Err(error) => return Err(error),
+            }
         }
-        match self.webpki.verify_server_cert(certificate, intermediates, name, &[], now) {
-            // The name is looked at last, and by our own rules.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            ))
-            | Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let Some(revocation) = &self.revocation else { return Ok(()) };
+        let bad = || Error::InvalidCertificate(CertificateError::BadEncoding);
+        let leaf = Certificate::from_der(certificate).map_err(|_| bad())?;
+        let above = others.iter().chain(&self.roots).filter_map(|other| Certificate::from_der(other).ok());
+        revocation.check(&leaf, &above.collect::<Vec<_>>(), now).map_err(Error::InvalidCertificate)
     }
 }
 
