@@ -35,6 +35,7 @@ fn every_keyword_does_what_the_table_says() {
                     "gssencmode" => "require",
                     "min_protocol_version" => "3.2",
                     "require_auth" => "scram-sha-256",
+                    "sslcertmode" => "require",
                     _ => "x",
                 };
                 let message = world.refusal(&format!("{}={refused}", keyword.name));
