@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    # A shell that starts us in the background has Ctrl-C ignored, and the processes that tests interrupt would inherit it.
+    # A shell that starts us in the background has Ctrl-C ignored; the processes that tests interrupt would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

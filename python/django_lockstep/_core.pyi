@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, final
 
 __all__ = [
+    "DRIVER_KEYWORDS",
+    "LIBPQ_KEYWORDS",
     "OUTCOMES",
     "Event",
     "Report",
@@ -12,10 +14,16 @@ __all__ = [
     "Statement",
     "__version__",
     "dsn_from_params",
+    "dsn_parts",
+    "dsn_resolved",
     "simulate_deadlock",
 ]
 
 __version__: str
+LIBPQ_KEYWORDS: list[tuple[str, str, Literal["honoured", "ignored", "refused"], str, str]]
+"""libpq's keywords: name, environment variable, what becomes of it, what it is for, why it is not honoured."""
+DRIVER_KEYWORDS: list[tuple[str, str, str]]
+"""The keywords of Python drivers and of Django, all of them left out: name, whose it is, why that is harmless."""
 OUTCOMES: list[str]
 """Every value of ``Report.outcome``."""
 
@@ -105,6 +113,18 @@ def simulate_deadlock(
 
 def dsn_from_params(params: Mapping[str, Any]) -> str:
     """Return the libpq keyword/value string for a Python driver's keyword arguments, without the driver's own."""
+
+def dsn_parts(dsn: str) -> dict[str, str]:
+    """Return what a DSN itself says, by keyword, with the password: what libpq's ``PQconninfoParse`` gives.
+
+    Raises ``ConnectionFailed`` for a string that cannot be read.
+    """
+
+def dsn_resolved(dsn: str) -> dict[str, str]:
+    """Return what a DSN means at this moment, by keyword: with services, environment and libpq's defaults.
+
+    Secrets are left out. Raises ``ConnectionFailed`` for a DSN that cannot be read or honoured.
+    """
 
 @final
 class Report:

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use super::dsn::dsn_from_params;
+    use super::dsn::{dsn_from_params, dsn_parts, dsn_resolved};
     #[pymodule_export]
     use super::event::PyEvent;
     #[pymodule_export]
@@ -31,6 +31,8 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("LIBPQ_KEYWORDS", super::dsn::libpq_keywords())?;
+        module.add("DRIVER_KEYWORDS", super::dsn::driver_keywords())?;
         module.add("OUTCOMES", crate::report::Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect::<Vec<_>>())
     }
 }

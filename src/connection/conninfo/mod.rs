@@ -68,6 +68,12 @@ pub struct Conninfo {
     warnings: Vec<Warning>,
 }
 
+/// What a connection string itself says, in the order of [`keywords::KEYWORDS`], secrets included: what
+/// `PQconninfoParse` gives. Nothing is filled in and no value is checked.
+pub fn parts(dsn: &str) -> Result<Vec<(&'static str, String)>, ConninfoError> {
+    Ok(Parameters::parse(dsn)?.iter().map(|(keyword, parameter)| (keyword.name, parameter.value.clone())).collect())
+}
+
 impl Conninfo {
     /// Resolves a keyword/value string or a `postgresql://` URI.
     pub fn resolve(dsn: &str, environment: &dyn Environment) -> Result<Self, ConninfoError> {
@@ -239,6 +245,12 @@ impl Conninfo {
     pub fn value(&self, keyword: &str) -> Option<(&str, &Origin)> {
         keywords::find(keyword).filter(|keyword| !keyword.secret)?;
         self.parameters.parameter(keyword).map(|parameter| (parameter.value.as_str(), &parameter.origin))
+    }
+
+    /// Everything that is set after resolution, by keyword, without secrets.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let shown = self.parameters.iter().filter(|(keyword, _)| !keyword.secret);
+        shown.map(|(keyword, parameter)| (keyword.name, parameter.value.as_str()))
     }
 
     /// The whole as a keyword/value string without secrets and without libpq's defaults, for messages.
