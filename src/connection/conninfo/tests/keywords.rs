@@ -32,10 +32,9 @@ fn every_keyword_does_what_the_table_says() {
             }
             Treatment::Refused { harmless, why } => {
                 let refused = match keyword.name {
-                    "gssencmode" => "require",
+                    "gssencmode" | "sslcertmode" => "require",
                     "min_protocol_version" => "3.2",
                     "require_auth" => "scram-sha-256",
-                    "sslcertmode" => "require",
                     _ => "x",
                 };
                 let message = world.refusal(&format!("{}={refused}", keyword.name));
