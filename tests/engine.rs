@@ -65,18 +65,25 @@ struct Play<'a> {
     caller: &'a mut dyn Caller,
     timeout: Duration,
     patience: Duration,
+    notes_locks: bool,
 }
 
-impl Play<'_> {
+impl<'a> Play<'a> {
+    fn of(scripts: Vec<Box<dyn Script>>, caller: &'a mut dyn Caller) -> Self {
+        let (timeout, patience) = (Duration::from_secs(20), Duration::from_secs(5));
+        Self { scripts, caller, timeout, patience, notes_locks: false }
+    }
+
     fn perform(self, schedule: &mut dyn Schedule) -> Result<Record, Error> {
         let leash = Leash::new(Some(Instant::now() + self.timeout));
-        let Self { scripts, caller, patience, .. } = self;
+        let Self { scripts, caller, patience, notes_locks, .. } = self;
         supervise(caller, &leash, |line| {
             let conninfo = Arc::new(conninfo());
             let probe = open(&conninfo, &leash)?;
             let pool = Pool::start(conninfo, u32::try_from(scripts.len()).unwrap() + 1, probe, &leash);
             let mut observer = Observer::open(pool.get(&leash)?, None, &leash)?;
             let mut run = Run::new(&mut observer, line, &leash, patience);
+            run.note_locks(notes_locks);
             for (name, script) in ["A", "B", "C", "D"].into_iter().zip(scripts) {
                 run.add(name, pool.get(&leash)?, script)?;
             }
@@ -88,9 +95,7 @@ impl Play<'_> {
 }
 
 fn play(scripts: Vec<Box<dyn Script>>, schedule: &mut dyn Schedule) -> Record {
-    let play =
-        Play { scripts, caller: &mut Silent, timeout: Duration::from_secs(20), patience: Duration::from_secs(5) };
-    play.perform(schedule).unwrap()
+    Play::of(scripts, &mut Silent).perform(schedule).unwrap()
 }
 
 /// "A B A" as a schedule, after everybody has begun.
@@ -240,8 +245,8 @@ fn the_time_is_up_whatever_waits() {
     let tables = Tables::new("engine_timeout", "");
     let update = tables.sql("UPDATE @acct SET bal = 0 WHERE id = 1");
     let scripts = vec![script(&[&update, "SELECT pg_sleep(60)"]), script(&[&update])];
-    let play =
-        Play { scripts, caller: &mut Silent, timeout: Duration::from_millis(300), patience: Duration::from_secs(5) };
+    let mut silent = Silent;
+    let play = Play { timeout: Duration::from_millis(300), ..Play::of(scripts, &mut silent) };
     let record = play.perform(&mut order(2, "A B A")).unwrap();
     assert_eq!(record.ending, Ending::Timeout);
     assert_eq!(outcomes(&record), [SessionOutcome::Cancelled; 2]);
@@ -278,8 +283,7 @@ fn the_caller_may_stop_at_any_event_in_its_own_thread() {
     for kind in [EventKind::Begin, EventKind::Request, EventKind::Acquired, EventKind::Waiting, EventKind::Error] {
         let mut caller = StopAt(kind, Vec::new());
         let scripts = vec![script(&[&update(1), &update(2)]), script(&[&update(2), &update(1)])];
-        let play =
-            Play { scripts, caller: &mut caller, timeout: Duration::from_secs(20), patience: Duration::from_secs(5) };
+        let play = Play::of(scripts, &mut caller);
         assert!(matches!(play.perform(&mut order(2, "A B A B")), Err(Error::Halted)), "{kind}");
         let here = std::thread::current().id();
         assert!(caller.1.iter().all(|thread| *thread == here));
@@ -297,8 +301,8 @@ fn an_outsider_in_the_way_is_named() {
         .unwrap();
     let update = tables.sql("UPDATE @acct SET bal = 0 WHERE id = 1");
     let scripts = vec![script(&[&update]), script(&[&update])];
-    let play =
-        Play { scripts, caller: &mut Silent, timeout: Duration::from_secs(20), patience: Duration::from_millis(200) };
+    let mut silent = Silent;
+    let play = Play { patience: Duration::from_millis(200), ..Play::of(scripts, &mut silent) };
     let record = play.perform(&mut order(2, "A B")).unwrap();
     assert_eq!(record.ending, Ending::Outsider);
     assert_eq!(record.outsiders[0].application, "billing");
@@ -318,4 +322,35 @@ fn a_terminated_session_is_told_and_the_others_go_on() {
     assert_eq!(outcomes(&record), [SessionOutcome::Disconnected, SessionOutcome::Committed]);
     assert_eq!(sqlstates(&record), ["57P01", ""]);
     assert_nothing_left();
+}
+
+#[test]
+fn each_statement_tells_which_locks_it_took() {
+    let tables = Tables::new("engine_locks", "");
+    let update = |id: i32| tables.sql(&format!("UPDATE @acct SET bal = 0 WHERE id = {id}"));
+    let advisory = "SELECT pg_advisory_xact_lock(7)";
+    let scripts = vec![
+        script(&[&update(1), &update(2), advisory, "SAVEPOINT s", &tables.sql("LOCK TABLE @acct")]),
+        script(&[&tables.sql("SELECT 1 FROM @acct WHERE id < 3 FOR NO KEY UPDATE")]),
+    ];
+    let mut silent = Silent;
+    let play = Play { notes_locks: true, ..Play::of(scripts, &mut silent) };
+    let record = play.perform(&mut order(2, "A A A A A B")).unwrap();
+    let locks = |session: usize, statement: usize| record.sessions[session].statements[statement + 1].locks.join("; ");
+    assert_eq!(locks(0, 0), "RowExclusiveLock on relation engine_locks.acct; row lock of UPDATE on 1 row");
+    assert_eq!(locks(0, 1), "row lock of UPDATE on 1 row");
+    assert_eq!(locks(0, 2), "ExclusiveLock on advisory lock [0,7,1]");
+    assert_eq!(locks(0, 3), "");
+    assert_eq!(locks(0, 4), "AccessExclusiveLock on relation engine_locks.acct");
+    // It waited until A was gone, and what it then took is its own.
+    assert!(record.sessions[1].statements[1].waited);
+    assert_eq!(locks(1, 0), "RowShareLock on relation engine_locks.acct; row lock of FOR NO KEY UPDATE on 2 rows");
+    assert_eq!(locks(1, 1), "", "COMMIT");
+}
+
+#[test]
+fn locks_are_noted_only_where_they_are_asked_for() {
+    let tables = Tables::new("engine_no_locks", "");
+    let record = play(vec![script(&[&tables.sql("UPDATE @acct SET bal = 0 WHERE id = 1")])], &mut order(1, "A"));
+    assert!(record.sessions[0].statements.iter().all(|statement| statement.locks.is_empty()));
 }

@@ -136,3 +136,13 @@ def test_a_report_outlives_nothing_it_needs(report: Report) -> None:
     with pytest.raises(TypeError):
         pickle.dumps(report)
     assert json.loads(report.to_json())["outcome"] == "deadlock"
+
+
+def test_statements_tell_which_locks_they_took(dsn: str, table: str) -> None:
+    report = simulate_deadlock(dsn, rows=(1, 2), table=table, deadlock_timeout=FAST)
+    first, second = report.sessions[0].statements[1:3]
+    assert first.locks == (f"RowShareLock on relation {table}", "row lock of FOR UPDATE on 1 row")
+    assert type(first.locks) is tuple
+    assert second.locks == (() if second.sqlstate else ("row lock of FOR UPDATE on 1 row",))
+    quiet = simulate_deadlock(dsn, deadlock_timeout=FAST, note_locks=False)
+    assert not any(statement.locks for session in quiet.sessions for statement in session.statements)

@@ -66,6 +66,7 @@ def simulate_deadlock(
     lock_timeout: float | None = None,
     statement_timeout: float | None = None,
     timeout: float = 30.0,
+    note_locks: bool = True,
     on_start: Callable[[Server], object] | None = None,
     on_event: Callable[[Event], object] | None = None,
 ) -> Report:
@@ -95,6 +96,7 @@ def simulate_deadlock(
         statement_timeout: The sessions' ``statement_timeout``; left out, the server's.
         timeout: For the whole call. When it runs out, everything is rolled back; cleaning up takes half a second
             more at most, also when the server is frozen.
+        note_locks: Whether ``Statement.locks`` is filled; it costs one more question to the server for each statement.
         on_start: Called with the ``Server`` once, in the calling thread, when everything is prepared and the first
             session is about to begin. What it raises ends the call cleanly and is raised.
         on_event: Called with each ``Event`` in the calling thread, between two steps. What it raises ends the run
@@ -232,6 +234,13 @@ class Statement:
     @property
     def waited(self) -> bool:
         """Whether the server was seen to make it wait for a lock."""
+    @property
+    def locks(self) -> tuple[str, ...]:
+        """The locks that it took and its transaction did not have before.
+
+        In PostgreSQL's words, ``RowShareLock on relation account``; and ``row lock of FOR UPDATE on 1 row``. Empty
+        as well where the run did not note locks.
+        """
     @property
     def rows(self) -> int | None:
         """How many rows it returned or touched."""

@@ -38,6 +38,10 @@ pub(super) struct Member {
     pub(super) permits: Option<Sender<()>>,
     pub(super) driver: Option<Driver>,
     pub(super) cancelled: bool,
+    /// The locks that it was last seen to hold, where the run notes them.
+    pub(super) held: Vec<String>,
+    /// A statement of it has ended whose locks are not noted yet.
+    pub(super) locks_due: bool,
     /// What became of its last step, until somebody takes it.
     pub(super) result: Option<StepResult>,
     /// What the server has said to it besides its answers, until somebody takes it.
@@ -58,6 +62,8 @@ impl Member {
             permits: Some(permits),
             driver: Some(driver),
             cancelled: false,
+            held: Vec::new(),
+            locks_due: false,
             result: None,
             asides: VecDeque::new(),
             error: None,
@@ -111,6 +117,8 @@ impl Member {
         self.cancelled = false;
         self.error = None;
         self.committed = false;
+        self.held.clear();
+        self.locks_due = false;
     }
 
     /// What became of the released step.
@@ -120,6 +128,7 @@ impl Member {
             statement.rows = result.rows();
             statement.sqlstate = result.error().map(|error| error.sqlstate.clone());
         }
+        self.locks_due = kind == StepKind::Statement && matches!(result, StepResult::Done(_));
         match result {
             StepResult::Done(_) => self.committed |= kind == StepKind::Commit,
             StepResult::Failed(error) => {

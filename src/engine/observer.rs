@@ -7,6 +7,13 @@ use crate::connection::{Backend, Leash, Pooled};
 use crate::error::Error;
 
 const DOING: &str = "watching who waits for whom";
+/// A row of `pg_locks` as the server's own deadlock message would name it.
+const LOCK: &str = "mode || ' on ' || CASE locktype \
+    WHEN 'transactionid' THEN 'transaction ' || transactionid \
+    WHEN 'tuple' THEN format('tuple (%s,%s) of relation %s', page, tuple, relation::regclass) \
+    WHEN 'relation' THEN 'relation ' || relation::regclass \
+    WHEN 'advisory' THEN format('advisory lock [%s,%s,%s]', classid, objid, objsubid) \
+    ELSE locktype END";
 
 /// One backend waits for others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,15 +120,20 @@ impl Observer {
         if self.question != Question::Blockers {
             return Ok(None);
         }
-        let sql = format!(
-            "SELECT mode || ' on ' || CASE locktype \
-               WHEN 'transactionid' THEN 'transaction ' || transactionid \
-               WHEN 'tuple' THEN format('tuple (%s,%s) of relation %s', page, tuple, relation::regclass) \
-               WHEN 'relation' THEN 'relation ' || relation::regclass \
-               WHEN 'advisory' THEN format('advisory lock [%s,%s,%s]', classid, objid, objsubid) \
-               ELSE locktype END FROM pg_locks WHERE pid = {pid} AND NOT granted"
-        );
+        let sql = format!("SELECT {LOCK} FROM pg_locks WHERE pid = {pid} AND NOT granted");
         Ok(self.backend.ask(&sql, DOING, leash)?.scalar().map(str::to_owned))
+    }
+
+    /// The locks that a backend holds, in the same words: those on tables and advisory locks. Indexes are locked with
+    /// their tables, every transaction locks its own number, and a row that is locked is not in `pg_locks` at all.
+    pub fn held_locks(&mut self, pid: i32, leash: &Leash) -> Result<Vec<String>, Error> {
+        let sql = format!(
+            "SELECT {LOCK} AS lock FROM pg_locks LEFT JOIN pg_class ON pg_class.oid = relation \
+             WHERE pid = {pid} AND granted AND locktype NOT IN ('transactionid', 'virtualxid', 'tuple', 'spectoken') \
+             AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't') ORDER BY lock"
+        );
+        let reply = self.backend.ask(&sql, DOING, leash)?;
+        Ok(reply.rows().iter().map(|row| column(row, 0).to_owned()).collect())
     }
 
     /// What the server knows about other backends.

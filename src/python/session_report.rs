@@ -33,6 +33,10 @@ impl PyStatement {
         self.0.waited
     }
     #[getter]
+    fn locks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.0.locks)
+    }
+    #[getter]
     fn rows(&self) -> Option<u64> {
         self.0.rows
     }

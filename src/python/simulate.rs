@@ -15,11 +15,11 @@ use crate::simulate::{Options, simulate_deadlock as run};
     signature = (
         dsn, rows = None, sleep = None, *, sessions = None, table = None, key = None, lock = None, isolation = None,
         victim = None, deadlock_timeout = None, lock_timeout = None, statement_timeout = None, timeout = None,
-        on_start = None, on_event = None
+        note_locks = true, on_start = None, on_event = None
     ),
     text_signature = "(dsn, rows=(1, 2), sleep=0.0, *, sessions=2, table=None, key='id', lock='update', \
                       isolation='read committed', victim=None, deadlock_timeout=None, lock_timeout=None, \
-                      statement_timeout=None, timeout=30.0, on_start=None, \
+                      statement_timeout=None, timeout=30.0, note_locks=True, on_start=None, \
                       on_event=None)"
 )]
 #[expect(clippy::too_many_arguments, reason = "they are the documented keywords of the Python function")]
@@ -38,6 +38,7 @@ pub(super) fn simulate_deadlock(
     lock_timeout: Option<&Bound<'_, PyAny>>,
     statement_timeout: Option<&Bound<'_, PyAny>>,
     timeout: Option<&Bound<'_, PyAny>>,
+    note_locks: bool,
     on_start: Option<Py<PyAny>>,
     on_event: Option<Py<PyAny>>,
 ) -> PyResult<PyReport> {
@@ -58,6 +59,7 @@ pub(super) fn simulate_deadlock(
             lock_timeout: arguments::optional_seconds("lock_timeout", lock_timeout)?,
             statement_timeout: arguments::optional_seconds("statement_timeout", statement_timeout)?,
             timeout: arguments::optional_seconds("timeout", timeout)?.unwrap_or(default.timeout),
+            note_locks,
         };
         let dsn = arguments::text("dsn", dsn)?;
         Ok((Conninfo::resolve(&dsn, &SystemEnvironment)?, options))

@@ -7,6 +7,7 @@ mod event;
 mod explanation;
 mod outcome;
 mod session_report;
+mod sql;
 mod text;
 
 pub use cycle::{Edge, cycle_through};
@@ -14,6 +15,7 @@ pub use event::{Event, EventKind};
 pub use explanation::{Story, explain};
 pub use outcome::{Outcome, SessionOutcome};
 pub use session_report::{SessionReport, Statement};
+pub use sql::row_locks;
 pub use text::{Verbosity, WIDTH};
 
 use serde::Serialize;

@@ -17,6 +17,9 @@ pub struct Statement {
     pub finished: Option<f64>,
     /// Whether the server was seen to make it wait for a lock.
     pub waited: bool,
+    /// The locks that it took and its transaction did not have before, in PostgreSQL's words: `RowShareLock on relation
+    /// account`, `row lock of FOR UPDATE on 1 row`. Empty as well where the run did not note locks.
+    pub locks: Vec<String>,
     /// How many rows it returned or touched; `None` if it failed.
     pub rows: Option<u64>,
     /// The SQLSTATE that it failed with.

@@ -105,6 +105,7 @@ impl Simulation {
         let sessions = self.checked.names.len();
         let connections = (0..sessions).map(|_| self.stage.connection(leash)).collect::<Result<Vec<_>, _>>()?;
         let mut run = Run::new(self.stage.observer()?, line, leash, patience + OUTSIDER_GRACE);
+        run.note_locks(self.checked.note_locks);
         run.expect_statement_timeout(self.checked.statement_timeout.or_else(|| {
             (self.facts.statement_timeout > 0.0).then(|| Duration::from_secs_f64(self.facts.statement_timeout))
         }));

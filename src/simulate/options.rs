@@ -37,6 +37,8 @@ pub struct Options {
     pub statement_timeout: Option<f64>,
     /// The whole call's time.
     pub timeout: f64,
+    /// Whether the report says which locks each statement took.
+    pub note_locks: bool,
 }
 
 impl Default for Options {
@@ -54,6 +56,7 @@ impl Default for Options {
             lock_timeout: None,
             statement_timeout: None,
             timeout: 30.0,
+            note_locks: true,
         }
     }
 }
@@ -73,6 +76,7 @@ pub(super) struct Checked {
     pub(super) lock_timeout: Option<Duration>,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) timeout: Duration,
+    pub(super) note_locks: bool,
 }
 
 impl Options {
@@ -106,6 +110,7 @@ impl Options {
             lock_timeout: setting("lock_timeout", self.lock_timeout)?,
             statement_timeout: setting("statement_timeout", self.statement_timeout)?,
             timeout: setting("timeout", Some(self.timeout))?.unwrap_or_default(),
+            note_locks: self.note_locks,
         })
     }
 

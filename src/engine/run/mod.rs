@@ -4,6 +4,7 @@
 //! as PostgreSQL's isolation tester has, leads it step by step with the very same means ([`Run::settle`]).
 
 mod hear;
+mod locks;
 mod look;
 mod release;
 mod settle;
@@ -47,6 +48,7 @@ pub struct Run<'a> {
     /// How long an outsider may stay in the way.
     outsider_patience: Duration,
     statement_timeout: Option<Duration>,
+    notes_locks: bool,
     edges_at_deadlock: Option<Vec<Edge>>,
     outsiders: Vec<Outsider>,
     /// The sessions whose end of a step is held back until its cause is heard, …
@@ -72,6 +74,7 @@ impl<'a> Run<'a> {
             leash,
             outsider_patience,
             statement_timeout: None,
+            notes_locks: false,
             edges_at_deadlock: None,
             outsiders: Vec::new(),
             telling: Vec::new(),
@@ -143,6 +146,9 @@ impl<'a> Run<'a> {
             if board.is_settled() {
                 match schedule.next(&board) {
                     Decision::Release(session) => {
+                        if let Some(ending) = self.take_down_locks()? {
+                            return Ok(ending);
+                        }
                         self.release(session);
                         continue;
                     }

@@ -21,6 +21,7 @@ impl Run<'_> {
             requested: at,
             finished: None,
             waited: false,
+            locks: Vec::new(),
             rows: None,
             sqlstate: None,
             source: step.source.clone(),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{LATE_PACE, Run};
 use crate::connection::{Aside, cancel_all};
 use crate::engine::member::Phase;
+use crate::engine::record::Ending;
 use crate::engine::schedule::Standing;
 use crate::engine::session::SessionId;
 use crate::engine::step::StepResult;
@@ -27,7 +28,11 @@ impl Run<'_> {
         while !matches!(self.standing(session), Standing::AtGate(_) | Standing::Left) {
             self.listen(LATE_PACE)?;
         }
-        self.release(session);
+        match self.take_down_locks()? {
+            Some(Ending::Timeout) => return Err(Error::Timeout { doing: "running steps".to_owned() }),
+            Some(_) => return Err(Error::Halted),
+            None => self.release(session),
+        }
         // A new step has asides of its own; what came unasked before it is heard with it.
         Ok(())
     }

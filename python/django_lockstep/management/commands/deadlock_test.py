@@ -135,7 +135,8 @@ class Command(BaseCommand):
         repetition = Repetition(wanted=options["repeat"], expected=expected)
 
         def run() -> Report:
-            return simulate_deadlock(dsn, on_start=view.start if not repetition.runs else None, **arguments)
+            start = view.start if not repetition.runs else None
+            return simulate_deadlock(dsn, note_locks=False, on_start=start, **arguments)
 
         repeat(run, repetition, self.stderr, options)
         view.summarize(repetition.to_text())
