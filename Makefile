@@ -16,7 +16,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-example lint lint-rust lint-python format build clean
+.PHONY: help demo test test-rust test-python test-example lint lint-rust lint-python catalogue format build clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ lint-python: .venv/.built .venv/.test .venv/.lint
 	$(BIN)/ruff format --check
 	$(BIN)/python -m mypy
 	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml django_lockstep._core
+
+catalogue: ## write the catalogue's table in docs/catalogue.md from the scenarios' files
+	LOCKSTEP_WRITE_CATALOGUE=1 $(CARGO) test --no-default-features --test catalogue table
 
 format: .venv/.lint ## format both languages
 	$(CARGO) fmt

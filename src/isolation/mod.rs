@@ -3,51 +3,32 @@
 //! One connection for each session and one more, the control connection, for the whole file. The control connection runs
 //! setup and teardown and asks who is blocked.
 
+mod ground;
+mod options;
 mod outcome;
 mod permutation;
 mod report;
+mod text;
 mod transcript;
 
+pub use options::{Ground, SpecOptions};
 pub use report::{PermutationReport, SpecReport};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::connection::conninfo::Conninfo;
-use crate::connection::{Facts, Leash, Pool, open};
+use crate::connection::{Backend, Facts, Leash, open};
 use crate::engine::caller::Line;
 use crate::engine::run::Run;
 use crate::engine::{Caller, Ending, Mailbox, Observer, SessionId, Step, StepResult, supervise};
 use crate::error::Error;
 use crate::scenario::spec::Spec;
-use permutation::{Stage, run_permutation};
+use ground::Connections;
+use permutation::{Stage, Stopped, run_permutation};
 use transcript::Transcript;
-
-/// How a file is run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SpecOptions {
-    /// For the whole call.
-    pub timeout: Duration,
-    /// After this long a step is cancelled; after twice as long the file is given up.
-    pub step_timeout: Duration,
-    /// Statements that every connection, control first, runs at its start; for example `SET search_path`.
-    pub prelude: Vec<String>,
-    /// The sessions' `application_name` is this, a slash, and the session's name.
-    pub application_name: String,
-}
-
-impl Default for SpecOptions {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(3600),
-            // PostgreSQL's tester: twice PG_TEST_TIMEOUT_DEFAULT, which is 180 s.
-            step_timeout: Duration::from_secs(360),
-            prelude: Vec::new(),
-            application_name: "lockstep".to_owned(),
-        }
-    }
-}
 
 /// Runs every permutation of a spec, in order.
 ///
@@ -58,47 +39,112 @@ pub fn run_spec(
     options: &SpecOptions,
     caller: &mut dyn Caller,
 ) -> Result<SpecReport, Error> {
+    let spec = what_if(spec, options)?;
     let leash = Leash::new(Some(Instant::now() + options.timeout));
-    supervise(caller, &leash, |line| perform(Arc::new(conninfo), spec, options, line, &leash))
+    supervise(caller, &leash, |line| {
+        let (probe, facts) = probe(&conninfo, &leash)?;
+        line.start(&facts.server).map_err(|_| Error::Halted)?;
+        perform(&Arc::new(conninfo), probe, &facts, &spec, options, line, &leash)
+    })
 }
 
-fn perform(
-    conninfo: Arc<Conninfo>,
+/// The first connection, and what it found out.
+pub(crate) fn probe(conninfo: &Conninfo, leash: &Leash) -> Result<(Backend, Facts), Error> {
+    let mut probe = open(conninfo, leash)?;
+    let facts = Facts::gather(&mut probe, leash)?;
+    Ok((probe, facts))
+}
+
+/// The spec as it is to be run.
+fn what_if<'a>(spec: &'a Spec, options: &SpecOptions) -> Result<Cow<'a, Spec>, Error> {
+    let Ground::Scratch { what_if: Some(change), .. } = options.ground else { return Ok(Cow::Borrowed(spec)) };
+    change.applied(spec).map(Cow::Owned).ok_or_else(|| {
+        Error::usage(
+            "no step has a locking clause that this what-if applies to",
+            "Only SELECT … FOR UPDATE and its like can be changed; leave the what-if out.",
+        )
+    })
+}
+
+/// Runs a spec on connections of its own, which are closed when it returns.
+pub(crate) fn perform(
+    conninfo: &Arc<Conninfo>,
+    probe: Backend,
+    facts: &Facts,
     spec: &Spec,
     options: &SpecOptions,
     line: &Line,
     leash: &Leash,
 ) -> Result<SpecReport, Error> {
-    let mut probe = open(&conninfo, leash)?;
-    let facts = Facts::gather(&mut probe, leash)?;
-    let size = u32::try_from(spec.sessions.len()).unwrap_or(u32::MAX).saturating_add(1);
-    let pool = Pool::start(conninfo, size, probe, leash);
-    let mut control = Observer::unbound(pool.get(leash)?);
-    control.backend().ask(&greeting(options, "control connection"), "naming the control connection", leash)?;
+    let mut notes: Vec<String> = conninfo.warnings().iter().map(ToString::to_string).collect();
+    let connections =
+        Connections::open(Arc::clone(conninfo), spec.sessions.len() + 1, probe, facts, options, &mut notes, leash)?;
+    if let Some(note) = ground::own_clock(facts, options) {
+        notes.push(note);
+    }
+    let mut report = play(&connections, facts, spec, options, line, leash)?;
+    if let Err(error) = connections.clear() {
+        notes.push(format!("{error}; what is left there, a later run removes."));
+    }
+    report.notes = notes;
+    Ok(report)
+}
+
+fn play(
+    connections: &Connections,
+    facts: &Facts,
+    spec: &Spec,
+    options: &SpecOptions,
+    line: &Line,
+    leash: &Leash,
+) -> Result<SpecReport, Error> {
+    let mut control = Observer::unbound(connections.get(leash)?);
+    let hello = greeting(&connections.control_prelude(), options, "control connection", CONTROL);
+    control.backend().ask(&hello, "naming the control connection", leash)?;
     let mut run = Run::new(&mut control, line, leash, options.timeout);
     let mut mailboxes = Vec::new();
     for session in &spec.sessions {
         let (mailbox, steps) = channel();
-        run.add(&session.name, pool.get(leash)?, Box::new(Mailbox(steps)))?;
+        run.add(&session.name, connections.get(leash)?, Box::new(Mailbox(steps)))?;
         mailboxes.push(mailbox);
     }
-    let pids = greet(&mut run, spec, options, &mailboxes)?;
+    let prelude = connections.session_prelude(options, facts);
+    let pids = greet(&mut run, spec, &prelude, options, &mailboxes)?;
+    own_backends(&mut run, &mailboxes, options, leash)?;
     run.observer().count_only(pids.clone());
+    // What has happened so far is nobody's step.
+    run.record(Ending::Complete);
     let mut transcript = Transcript::new(spec);
-    let mut stage = Stage { run: &mut run, spec, mailboxes: &mailboxes, pids: &pids, options, leash };
+    let deadlock_timeout = options
+        .deadlock_timeout(facts.server.may_set_deadlock_timeout)
+        .unwrap_or_else(|| Duration::from_secs_f64(facts.server.deadlock_timeout));
+    let patience = options.patience(deadlock_timeout);
+    let mut stage =
+        Stage { run: &mut run, spec, mailboxes: &mailboxes, pids: &pids, options, leash, patience, failed: Vec::new() };
     let mut permutations = Vec::new();
     let mut failure = None;
-    for order in spec.orders() {
+    for (number, order) in spec.orders().enumerate() {
+        if options.only.as_ref().is_some_and(|only| !only.contains(&number)) {
+            continue;
+        }
         let result = run_permutation(&mut stage, &order, &mut transcript);
-        let record = stage.run.record(Ending::Complete);
-        permutations.push(report::permutation(&order, record, &facts));
+        let timed_out = matches!(result, Err(Stopped::Error(Error::Timeout { .. })));
+        if timed_out {
+            stage.run.stop();
+        }
+        let record = stage.run.record(if timed_out { Ending::Timeout } else { Ending::Complete });
+        permutations.push(report::permutation(&order, record, facts, deadlock_timeout));
         match result {
             Ok(()) => {}
-            Err(permutation::Stopped::GaveUp(why)) => {
+            Err(Stopped::GaveUp(why)) => {
                 failure = Some(why);
                 break;
             }
-            Err(permutation::Stopped::Error(error)) => {
+            Err(Stopped::Error(Error::Timeout { .. })) => {
+                failure = Some(format!("the timeout of {} s ran out", options.timeout.as_secs_f64()));
+                break;
+            }
+            Err(Stopped::Error(error)) => {
                 run.stop();
                 return Err(error);
             }
@@ -107,38 +153,95 @@ fn perform(
     drop(mailboxes);
     run.stop();
     drop(run);
-    Ok(SpecReport { permutations, transcript: transcript.into_text(), failure, server: facts.server })
+    let server = facts.server.clone();
+    Ok(SpecReport { permutations, transcript: transcript.into_text(), failure, notes: Vec::new(), server })
 }
+
+/// The number of the control connection among the connections.
+const CONTROL: usize = usize::MAX;
 
 /// What a connection runs first.
-fn greeting(options: &SpecOptions, name: &str) -> String {
-    let quoted = |text: &str| format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
-    let name = quoted(&format!("{}/{name}", options.application_name));
-    let hello = format!("SELECT set_config('application_name', {name}, false); SELECT pg_backend_pid()");
-    options.prelude.iter().map(String::as_str).chain([hello.as_str()]).collect::<Vec<_>>().join("; ")
+fn greeting(prelude: &str, options: &SpecOptions, name: &str, number: usize) -> String {
+    let name = format!("{}/{name}", options.application_name).replace('\\', "\\\\").replace('\'', "''");
+    format!(
+        "{prelude}SELECT set_config('application_name', E'{name}', false), \
+         set_config('lockstep.backend', pg_backend_pid() || ' {number}', false); SELECT pg_backend_pid()"
+    )
 }
 
-/// Learns every session's backend.
-fn greet(run: &mut Run<'_>, spec: &Spec, options: &SpecOptions, mailboxes: &[Sender<Step>]) -> Result<Vec<i32>, Error> {
-    let mut pids = Vec::new();
-    for (index, (session, mailbox)) in spec.sessions.iter().zip(mailboxes).enumerate() {
+/// Whether the backend that answers is the one that [`greeting`] was told to.
+fn is_still_the_same(number: usize) -> String {
+    format!("SELECT current_setting('lockstep.backend', true) IS NOT DISTINCT FROM pg_backend_pid() || ' {number}'")
+}
+
+/// Lets every session run something of ours, one after another.
+fn ask_each(
+    run: &mut Run<'_>,
+    mailboxes: &[Sender<Step>],
+    options: &SpecOptions,
+    doing: &str,
+    questions: impl Iterator<Item = (usize, String)>,
+) -> Result<Vec<Option<String>>, Error> {
+    let mut answers = vec![None; mailboxes.len()];
+    for (index, sql) in questions {
         let id = SessionId(index);
         // A closed mailbox shows as a session that has left.
-        let _ = mailbox.send(Step::begin(greeting(options, &session.name)));
+        let _ = mailboxes[index].send(Step::begin(sql));
         run.launch(id)?;
         run.settle(id, false, Instant::now() + options.step_timeout)?;
         match run.take_result(id) {
             Some(StepResult::Failed(source)) => {
-                let doing = format!("naming session {}", session.name);
-                return Err(Error::Server { doing, source: Box::new(source) });
+                return Err(Error::Server { doing: doing.to_owned(), source: Box::new(source) });
             }
             Some(StepResult::Lost { why, last_words }) => {
-                return Err(Error::Lost { doing: "opening the sessions".to_owned(), why, source: last_words });
+                return Err(Error::Lost { doing: doing.to_owned(), why, source: last_words });
             }
-            _ => {}
+            Some(StepResult::Done(results)) => {
+                let row = results.into_iter().rev().find_map(|result| result.rows.into_iter().next());
+                answers[index] = row.and_then(|row| row.into_iter().next().flatten());
+            }
+            None => {}
         }
-        pids.push(run.backend_pid(id).ok_or_else(|| Error::Bug { what: "a session without a backend".to_owned() })?);
         run.take_asides(id);
     }
-    Ok(pids)
+    Ok(answers)
+}
+
+/// Learns every session's backend.
+fn greet(
+    run: &mut Run<'_>,
+    spec: &Spec,
+    prelude: &str,
+    options: &SpecOptions,
+    mailboxes: &[Sender<Step>],
+) -> Result<Vec<i32>, Error> {
+    let hello = spec.sessions.iter().map(|session| &session.name).enumerate();
+    let hello = hello.map(|(index, name)| (index, greeting(prelude, options, name, index)));
+    ask_each(run, mailboxes, options, "naming the sessions", hello)?;
+    let pid = |index| run.backend_pid(SessionId(index));
+    let pids: Option<Vec<i32>> = (0..mailboxes.len()).map(pid).collect();
+    pids.ok_or_else(|| Error::Bug { what: "a session without a backend".to_owned() })
+}
+
+/// Makes sure that every connection has a backend of its own, for its settings are to last. A pooler in transaction mode
+/// lends the same few to all of them, the last one that was used or one after another: so they are asked in the reverse
+/// order of their greeting.
+fn own_backends(
+    run: &mut Run<'_>,
+    mailboxes: &[Sender<Step>],
+    options: &SpecOptions,
+    leash: &Leash,
+) -> Result<(), Error> {
+    const DOING: &str = "looking whether every session has a backend of its own";
+    let questions = (0..mailboxes.len()).rev().map(|index| (index, is_still_the_same(index)));
+    let sessions = ask_each(run, mailboxes, options, DOING, questions)?;
+    let control = run.observer().backend().ask(&is_still_the_same(CONTROL), DOING, leash)?;
+    if control.scalar() == Some("t") && sessions.iter().all(|same| same.as_deref() == Some("t")) {
+        return Ok(());
+    }
+    Err(Error::refused(
+        "0A000",
+        "the sessions of a spec need backends of their own, and a pooler in transaction mode is in between",
+        "Connect to the server itself, past the pooler.",
+    ))
 }

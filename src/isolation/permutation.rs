@@ -2,15 +2,16 @@
 //! and above all what is *reported* when.
 
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::SpecOptions;
 use super::transcript::{Transcript, message};
 use crate::connection::{Aside, Broken, Leash};
 use crate::engine::run::{Run, Settled};
-use crate::engine::{SessionId, Step, StepResult};
+use crate::engine::{SessionId, Step, StepKind, StepResult};
 use crate::error::Error;
 use crate::scenario::spec::{Blocker, Permutation, PermutationStep, Spec};
+use crate::scenario::sql::{End, end_of_transaction};
 
 /// What a permutation plays on.
 pub(super) struct Stage<'s, 'r> {
@@ -20,6 +21,10 @@ pub(super) struct Stage<'s, 'r> {
     pub(super) pids: &'s [i32],
     pub(super) options: &'s SpecOptions,
     pub(super) leash: &'s Leash,
+    /// How long a step that waits for a lock is left to it before the next one is launched.
+    pub(super) patience: Duration,
+    /// The sessions whose last step has failed.
+    pub(super) failed: Vec<SessionId>,
 }
 
 /// Why a permutation did not come to its end.
@@ -43,6 +48,7 @@ pub(super) fn run_permutation(
     transcript: &mut Transcript,
 ) -> Result<(), Stopped> {
     transcript.begin(order);
+    stage.failed.clear();
     for setup in &stage.spec.setups {
         stage.control(setup, "setup", transcript).map_err(Failed::fatal)?;
     }
@@ -112,9 +118,10 @@ impl Stage<'_, '_> {
             let id = SessionId(index);
             self.send(id, what, sql)?;
             self.run.settle(id, false, Instant::now() + self.options.step_timeout * 2)?;
-            for aside in self.run.take_asides(id) {
-                transcript.notice(&session.name, &aside);
-            }
+            // A notification that comes now is told with the session's next step.
+            let asides = self.run.take_asides(id);
+            let unheard = asides.into_iter().filter(|aside| !transcript.notice(&session.name, aside)).collect();
+            self.run.put_back_asides(id, unheard);
             let failed = match self.run.take_result(id) {
                 Some(StepResult::Done(results)) => {
                     transcript.tables(results.last().map_or(&[], std::slice::from_ref));
@@ -136,7 +143,14 @@ impl Stage<'_, '_> {
     fn send(&mut self, session: SessionId, name: &str, sql: &str) -> Result<(), Error> {
         if let Some(mailbox) = self.mailboxes.get(session.0) {
             // A session whose thread has ended has left; that shows when it is launched.
-            let _ = mailbox.send(Step::statement(name, sql));
+            let kind = match end_of_transaction(sql) {
+                // After an error, COMMIT does the same.
+                Some(_) if self.failed.contains(&session) => StepKind::Rollback,
+                Some(End::Commit) => StepKind::Commit,
+                Some(End::Rollback) => StepKind::Rollback,
+                None => StepKind::Statement,
+            };
+            let _ = mailbox.send(Step { kind, ..Step::statement(name, sql) });
         }
         self.run.launch(session)
     }
@@ -183,6 +197,7 @@ impl Play<'_, '_, '_> {
             self.try_waiting(Look::Again)?;
             if must_wait {
                 self.waiting.push(index);
+                self.let_it_wait(session)?;
             }
         }
         self.try_waiting(Look::Last)?;
@@ -190,6 +205,18 @@ impl Play<'_, '_, '_> {
             return Ok(());
         }
         Err(self.give_up("failed to complete permutation due to mutually-blocking steps".to_owned()))
+    }
+
+    /// Leaves a step to its wait for a while, or until the wait is over.
+    fn let_it_wait(&mut self, session: SessionId) -> Result<(), Stopped> {
+        if self.stage.patience.is_zero() {
+            return Ok(());
+        }
+        let until = Instant::now() + self.stage.patience;
+        if self.stage.run.settle(session, false, until)? == Settled::Done {
+            self.try_waiting(Look::Again)?;
+        }
+        Ok(())
     }
 
     fn place(&self, index: usize) -> Result<(SessionId, usize), Error> {
@@ -280,7 +307,13 @@ impl Play<'_, '_, '_> {
             _ => self.transcript.line(format_args!("step {}: <... completed>", ordered.name)),
         }
         match self.stage.run.take_result(session) {
-            Some(result) => self.transcript.result(&result),
+            Some(result) => {
+                self.transcript.result(&result);
+                self.stage.failed.retain(|&failed| failed != session);
+                if result.error().is_some() {
+                    self.stage.failed.push(session);
+                }
+            }
             None => {
                 return Err(self.give_up(format!(
                     "failed to send query for step {}: no connection to the server\n",

@@ -1,11 +1,14 @@
 //! What became of a spec: a report for each permutation, and the text that PostgreSQL's tester would print.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::outcome::outcome;
 use crate::connection::Facts;
 use crate::engine::Record;
 use crate::report::{Report, Server};
+use crate::scenario::effect::Effect;
 use crate::scenario::spec::Permutation;
 
 /// What became of one permutation.
@@ -13,6 +16,8 @@ use crate::scenario::spec::Permutation;
 pub struct PermutationReport {
     /// The steps, as the file has them.
     pub order: String,
+    /// What came of it, in a word or two.
+    pub effect: Effect,
     /// What happened.
     pub report: Report,
 }
@@ -26,12 +31,38 @@ pub struct SpecReport {
     pub transcript: String,
     /// Why the file was given up, if it was.
     pub failure: Option<String>,
+    /// What to know about how it was run, a sentence each.
+    pub notes: Vec<String>,
     /// The server.
     pub server: Server,
 }
 
+impl SpecReport {
+    /// The report as JSON, indented by two spaces.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Face<'a> {
+            schema_version: u32,
+            #[serde(flatten)]
+            report: &'a SpecReport,
+        }
+        let face = Face { schema_version: 1, report: self };
+        serde_json::to_string_pretty(&face).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+    }
+}
+
 /// The report of one permutation's record.
-pub(super) fn permutation(order: &Permutation, record: Record, facts: &Facts) -> PermutationReport {
+pub(super) fn permutation(
+    order: &Permutation,
+    record: Record,
+    facts: &Facts,
+    deadlock_timeout: Duration,
+) -> PermutationReport {
     let steps: Vec<String> = order.steps.iter().map(ToString::to_string).collect();
-    PermutationReport { order: steps.join(" "), report: outcome(record, facts) }
+    PermutationReport {
+        order: steps.join(" "),
+        effect: Effect::of(&record.events),
+        report: outcome(record, facts, deadlock_timeout),
+    }
 }

@@ -17,6 +17,7 @@ pub use outcome::{Outcome, SessionOutcome};
 pub use session_report::{SessionReport, Statement};
 pub use sql::row_locks;
 pub use text::{Verbosity, WIDTH};
+pub(crate) use text::{one_line, wrapped};
 
 use serde::Serialize;
 

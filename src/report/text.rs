@@ -136,14 +136,14 @@ impl std::fmt::Display for Server {
 }
 
 /// A sentence on lines of at most `width` columns; a word is never broken, for it may be a name or SQL.
-fn wrapped(sentence: &str, width: usize, indent: &str) -> String {
+pub(crate) fn wrapped(sentence: &str, width: usize, indent: &str) -> String {
     let options =
         Options::new(width).subsequent_indent(indent).break_words(false).word_splitter(WordSplitter::NoHyphenation);
     textwrap::fill(sentence, options)
 }
 
 /// Control characters in SQL or messages must not reach a terminal, nor break a line.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !line.is_empty() {

@@ -2,8 +2,8 @@
 
 mod begin;
 mod options;
-mod scratch;
-mod stage;
+pub(crate) mod scratch;
+pub(crate) mod stage;
 mod target;
 mod verdict;
 

@@ -14,52 +14,55 @@ const SWEEP_LOCK_TIMEOUT: &str = "100ms";
 
 /// The names of one run's scratch objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     token: u64,
 }
 
 impl Scratch {
     /// New names that nobody else has.
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         let token = getrandom::u64().map_err(|error| Error::Bug { what: format!("no random numbers: {error}") })?;
         Ok(Self { token })
     }
 
     /// The schema.
-    pub(super) fn schema(&self) -> String {
+    pub(crate) fn schema(&self) -> String {
         format!("lockstep_{:016x}", self.token)
     }
 
     /// The table, qualified and quoted as far as it needs to be.
-    pub(super) fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         format!("{}.account", self.schema())
     }
 
     /// A number of the run's own, to keep its advisory locks apart from everybody else's.
-    pub(super) fn number(&self) -> i32 {
+    pub(crate) fn number(&self) -> i32 {
         // The upper half; the claim has the lower.
         let [a, b, c, d, ..] = self.token.to_be_bytes();
         i32::from_be_bytes([a, b, c, d])
     }
 
     /// The statement that claims the schema for the transaction that it runs in.
-    pub(super) fn claim(&self) -> String {
+    pub(crate) fn claim(&self) -> String {
         let [.., a, b, c, d] = self.token.to_be_bytes();
         let key = i32::from_be_bytes([a, b, c, d]);
         format!("SELECT pg_advisory_xact_lock({CLAIM_CLASS}, {key})")
     }
 
-    /// Makes the schema and the rows. The claim must be held already.
-    pub(super) fn create(&self, rows: &[i64], backend: &mut Backend, leash: &Leash) -> Result<(), Error> {
+    /// Makes the schema, and the rows, if there are to be any. The claim must be held already.
+    pub(crate) fn create(&self, rows: &[i64], backend: &mut Backend, leash: &Leash) -> Result<(), Error> {
         let schema = self.schema();
         let table = self.table();
         let values: Vec<String> = rows.iter().map(|row| format!("({row})")).collect();
-        let sql = format!(
-            "BEGIN; SET LOCAL synchronous_commit = off; \
-             CREATE SCHEMA {schema}; CREATE UNLOGGED TABLE {table} (id bigint PRIMARY KEY); \
-             INSERT INTO {table} (id) VALUES {}; COMMIT",
-            values.join(", ")
-        );
+        let fill = if values.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "CREATE UNLOGGED TABLE {table} (id bigint PRIMARY KEY); INSERT INTO {table} (id) VALUES {}; ",
+                values.join(", ")
+            )
+        };
+        let sql = format!("BEGIN; SET LOCAL synchronous_commit = off; CREATE SCHEMA {schema}; {fill}COMMIT");
         let created = backend.ask(&sql, "making scratch rows", leash).map(drop);
         if created.is_err() {
             let _ = backend.run("ROLLBACK", leash);
@@ -68,14 +71,14 @@ impl Scratch {
     }
 
     /// The statement that drops everything.
-    pub(super) fn drop(&self) -> String {
+    pub(crate) fn drop(&self) -> String {
         format!("SET LOCAL lock_timeout = 0; DROP SCHEMA IF EXISTS {} CASCADE", self.schema())
     }
 }
 
 /// Drops the scratch schemas of this role that no run claims any more; returns their names. What is still locked by a
 /// backend that has not noticed its client's death yet is left to the next run.
-pub(super) fn sweep(backend: &mut Backend, leash: &Leash) -> Result<Vec<String>, Error> {
+pub(crate) fn sweep(backend: &mut Backend, leash: &Leash) -> Result<Vec<String>, Error> {
     const DOING: &str = "sweeping the scratch rows of a run that was killed";
     let abandoned = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^lockstep_[0-9a-f]{16}$' \
                      AND pg_has_role(nspowner, 'USAGE') ORDER BY nspname";

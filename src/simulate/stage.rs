@@ -12,7 +12,7 @@ use crate::error::Error;
 /// How long the clean-up may take; a frozen server must not hold the caller.
 const CLEARING: Duration = Duration::from_millis(500);
 
-pub(super) struct Stage {
+pub(crate) struct Stage {
     conninfo: Arc<Conninfo>,
     pool: Pool,
     observer: Option<Observer>,
@@ -21,7 +21,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Opens the pool and the observer, and makes the scratch rows.
-    pub(super) fn set(
+    pub(crate) fn set(
         conninfo: Arc<Conninfo>,
         sessions: usize,
         probe: Backend,
@@ -40,16 +40,16 @@ impl Stage {
         Ok(stage)
     }
 
-    pub(super) fn connection(&self, leash: &Leash) -> Result<Pooled, Error> {
+    pub(crate) fn connection(&self, leash: &Leash) -> Result<Pooled, Error> {
         self.pool.get(leash)
     }
 
-    pub(super) fn observer(&mut self) -> Result<&mut Observer, Error> {
+    pub(crate) fn observer(&mut self) -> Result<&mut Observer, Error> {
         self.observer.as_mut().ok_or_else(|| Error::Bug { what: "the observer is gone before the run".to_owned() })
     }
 
     /// Removes the scratch rows and ends the observer's transaction. Safe to call again.
-    pub(super) fn clear(&mut self) -> Result<(), Error> {
+    pub(crate) fn clear(&mut self) -> Result<(), Error> {
         let Some(observer) = self.observer.take() else { return Ok(()) };
         let leash = Leash::lasting(CLEARING);
         let drop = self.scratch.as_ref().map(Scratch::drop).unwrap_or_default();
