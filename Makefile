@@ -16,7 +16,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-example lint lint-rust lint-python catalogue format build clean
+.PHONY: help demo test test-rust test-python test-example lint lint-rust lint-python catalogue docs format build clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,10 @@ format: .venv/.lint ## format both languages
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: .venv/.built .venv/.docs ## build the documentation in target/docs, and check its links
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -d target/doctrees docs target/docs
+	$(BIN)/lychee --offline --include-fragments --no-progress target/docs
+
 build: .venv/.demo ## build the wheel and the source distribution in dist
 	$(BIN)/maturin build --release --out dist
 	$(BIN)/maturin sdist --out dist
@@ -71,7 +75,7 @@ clean: ## remove all that was made
 	$(PIP) --upgrade "pip>=25.1" # the first that knows dependency groups
 	touch $@
 
-.venv/.demo .venv/.test .venv/.lint: .venv/.%: .venv/.made pyproject.toml
+.venv/.demo .venv/.test .venv/.lint .venv/.docs: .venv/.%: .venv/.made pyproject.toml
 	$(PIP) --group $*
 	touch $@
 
