@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SGR = "\x1b["
-EVENT = re.compile(r" +\d+\.\d{3} s  ([A-Z]) +\d+  (.*)")
+EVENT = re.compile(r" +\d+\.\d{3} s (.*)")
+
+
+def undrawn(text: str) -> str:
+    """Return the words alone, without the columns that they stand in."""
+    return " ".join(re.sub("[┌├└┤│┊┼─╌▶◀✗]", " ", text).split())
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +47,12 @@ def test_a_deadlock_is_told_from_its_heading_to_its_reason(shop: Shop) -> None:
     assert re.fullmatch(
         rf"PostgreSQL [\d.]+.*, database {DATABASE}, role \w+, deadlock_timeout 0\.03 s", heading
     )
-    events = [match.groups() for line in lines if (match := EVENT.fullmatch(line))]
+    assert re.fullmatch(" {12}A +B", lines[1])
+    events = [undrawn(match[1]) for line in lines if (match := EVENT.fullmatch(line))]
     assert events[4:7] == [
-        ("A", "waits for row 2, held by B"),
-        ("B", "waits for row 1, held by A"),
-        ("A", "40P01 deadlock detected"),
+        "waits for row 2, held by B",
+        "waits for row 1, held by A",
+        "victim: 40P01 deadlock detected",
     ]
     assert re.search(
         r"\n\nDEADLOCK after 0\.\d+ s: PostgreSQL aborted A \(40P01\); the cycle: A → B → A\n\nA held row 1",
@@ -64,6 +70,19 @@ def test_the_verbosity(shop: Shop) -> None:
     assert "FOR UPDATE" in statements
     assert "ShareLock on transaction" not in statements.split("DEADLOCK")[0]
     assert "[ShareLock on transaction" in locks
+
+
+@pytest.mark.parametrize(
+    ("form", "beginning"), [("mermaid", "sequenceDiagram\n"), ("html", "<!DOCTYPE html>\n")]
+)
+def test_a_face_is_alone_on_standard_output(shop: Shop, tmp_path: Path, form: str, beginning: str) -> None:
+    done = shop.deadlock_test("--format", form)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(beginning)
+    assert "aborted A" in done.stdout
+    file = tmp_path / "deadlock"
+    assert "DEADLOCK after" in shop.deadlock_test("--format", form, "--output", str(file)).stdout
+    assert file.read_text(encoding="utf-8").startswith(beginning)
 
 
 @pytest.mark.parametrize("verbosity", ["0", "1"])
@@ -229,7 +248,7 @@ def test_a_password_is_never_printed(shop: Shop, alias: str, more: list[str]) ->
 def test_real_rows(shop: Shop, model: str, name: str) -> None:
     done = shop.deadlock_test("--model", model, "--rows", "3", "1", "--no-input")
     assert done.returncode == 0, done.stderr
-    assert f"waits for row 1 of {name}, held by B" in done.stdout
+    assert f"waits for row 1 of {name}, held by B" in undrawn(done.stdout)
 
 
 def test_real_rows_are_asked_about(shop: Shop) -> None:
@@ -273,7 +292,7 @@ def test_one_unexpected_run_of_many_is_status_3(shop: Shop) -> None:
 def test_ctrl_c_rolls_everything_back(shop: Shop) -> None:
     with shop.started("--sleep=50", "--timeout=60") as process:
         assert process.stdout
-        while "B" not in (line := process.stdout.readline()) or "locks row 2" not in line:
+        while "locks row 2" not in (line := process.stdout.readline()):
             assert line
         pressed = time.monotonic()
         process.send_signal(signal.SIGINT)
@@ -319,6 +338,7 @@ def test_colours_are_for_terminals(shop: Shop) -> None:
     assert SGR not in on_terminal(colors="nocolor")
     assert SGR not in on_terminal("--format=json")
     assert SGR in shop.deadlock_test("--force-color").stdout
+    assert SGR in shop.deadlock_test("--force-color", NO_COLOR="1").stdout
     assert SGR not in shop.deadlock_test("--no-color").stdout
 
 
@@ -326,7 +346,7 @@ def test_colours_are_for_terminals(shop: Shop) -> None:
 def test_sentences_are_as_wide_as_the_terminal(shop: Shop, columns: int) -> None:
     with shop.on_terminal("--no-color", columns=columns) as terminal:
         text = terminal.read_all()
-    told = text.split("\n\n")[2]
+    told = text.split("DEADLOCK after")[1].split("\n\n")[1]
     widest = max(map(len, told.splitlines()))
     assert told.startswith("A held row 1")
     assert min(columns, 100) - 20 < widest <= min(columns, 100)
@@ -349,7 +369,10 @@ def test_the_progress_bar_is_for_terminals(shop: Shop) -> None:
 def test_another_encoding_costs_only_the_arrows(shop: Shop) -> None:
     done = shop.deadlock_test(PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "the cycle: A ? B ? A" in done.stdout
+    assert "the cycle: A -> B -> A" in done.stdout
+    assert ": waits for row 2, held by B ---" in done.stdout
+    assert ">|\n" in done.stdout
+    assert "?" not in done.stdout
 
 
 def test_a_dsn_instead_of_an_alias(shop: Shop) -> None:

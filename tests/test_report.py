@@ -10,6 +10,7 @@ import pytest
 from witness import FAST
 
 from django_lockstep import Event, Report, Server, SessionReport, Statement, simulate_deadlock
+from django_lockstep._core import Timeline
 
 
 @pytest.fixture
@@ -103,18 +104,39 @@ def test_text_tells_more_the_higher_the_verbosity(report: Report) -> None:
 
 
 def test_text_is_heading_events_conclusion(report: Report) -> None:
-    lines = [line for event in report.events if (line := event.to_text()) is not None]
-    assert report.to_text() == report.heading() + "".join(f"{line}\n" for line in lines) + report.conclusion()
+    timeline = Timeline([session.name for session in report.sessions])
+    lines = ["".join(parts).rstrip() for event in report.events for parts in timeline.lines(event)]
+    told = "".join(f"{line}\n" for line in lines)
+    assert report.to_text() == report.heading() + timeline.heading() + told + report.conclusion()
+    assert Timeline(2).heading() == timeline.heading() == f"\n{'':12}A{'':43}B\n"
     for words in (report.verdict, report.explanation, "deadlock detected (SQLSTATE 40P01)", "DETAIL:"):
         assert words in report.conclusion(width=10_000)
     assert report.server.version in report.heading()
 
 
 def test_sentences_are_wrapped_to_a_width(report: Report) -> None:
-    (narrow, wide) = (report.to_text(width=40), report.to_text(width=1000))
+    (narrow, wide) = (report.conclusion(width=40), report.conclusion(width=1000))
     assert narrow.split() == wide.split()
-    assert all(len(line) <= 40 for line in narrow.splitlines() if line in report.explanation)
     assert report.explanation in wide
+    for width in (40, 60, 100):
+        assert all(len(line) <= width for line in report.to_text(3, width).splitlines()[1:])
+
+
+def test_the_columns_give_way_to_lines_where_they_do_not_fit(report: Report) -> None:
+    narrow = report.to_text(width=40)
+    assert all(line in narrow for event in report.events if (line := event.to_text()) and len(line) <= 40)
+    assert "  A " in narrow
+    assert "│" not in narrow
+    assert "│" in report.to_text(width=60)
+
+
+def test_a_timeline_of_no_sessions_is_lines(report: Report) -> None:
+    timeline = Timeline([])
+    assert timeline.heading() == ""
+    assert timeline.lines(report.events[0]) == [("", report.events[0].to_text(), "")]
+    assert Timeline(["A"], 0).lines(report.events[0]) == []
+    with pytest.raises(TypeError):
+        Timeline([1])  # type: ignore[list-item]
 
 
 def test_requests_are_told_from_verbosity_2_on(report: Report) -> None:

@@ -12,6 +12,7 @@ __all__ = [
     "Server",
     "SessionReport",
     "Statement",
+    "Timeline",
     "__version__",
     "dsn_from_params",
     "dsn_parts",
@@ -166,14 +167,22 @@ class Report:
     def verdict(self) -> str:
         """The outcome in one line."""
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as dicts, lists, strings and numbers, with a ``schema_version``."""
+        """Return everything as dicts, lists, strings and numbers, with a ``schema_version``.
+
+        ``schema/report-1.json`` in this package is its JSON Schema.
+        """
     def to_json(self) -> str:
         """Return the same as a JSON text."""
     def to_text(self, verbosity: int = 1, width: int = 100) -> str:
         """Return it as plain text: 1 the timeline and the verdict, 2 every statement, 3 what the observer saw.
 
-        Sentences are wrapped to ``width`` columns.
+        The timeline has a column a session where ``width`` has room for them. No line is longer than that, and no
+        character is one that XML or a terminal could trip over.
         """
+    def to_mermaid(self) -> str:
+        """Return it as a Mermaid ``sequenceDiagram``, valid whatever the statements contain."""
+    def to_html(self) -> str:
+        """Return it as one HTML document that loads nothing and runs no script."""
     def heading(self) -> str:
         """Return the first line of the text: where it took place."""
     def conclusion(self, width: int = 100) -> str:
@@ -322,3 +331,17 @@ class Server:
         """Whether the role may set ``deadlock_timeout``."""
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Timeline:
+    """Draws events as they come: a column a session, time downwards; ``Report.to_text()`` is drawn by it too.
+
+    Where the columns do not fit (each needs 16 characters), an event is a line of its own, as ``Event.to_text()``.
+    """
+
+    def __new__(cls, sessions: int | Iterable[str], verbosity: int = 1, width: int = 100) -> Timeline:
+        """Make one of these sessions; a number makes ``A``, ``B``, …."""
+    def heading(self) -> str:
+        """Return the names above the columns, after an empty line; empty where there are no columns."""
+    def lines(self, event: Event) -> list[tuple[str, str, str]]:
+        """Return the lines that an event adds, each as what is before the words, the words, and what is after."""

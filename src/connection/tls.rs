@@ -14,9 +14,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::client_certificate;
-use super::conninfo::{
-    Environment, Host, Roots, SslMode, SslNegotiation, SslOptions, Target, TlsVersion, Verification,
-};
+use super::conninfo::{Environment, Host, Roots, SslMode, SslOptions, Target, TlsVersion, Verification};
 use super::endpoint::Stream;
 use super::revocation::Revocation;
 use super::verifier::{Chain, Demand, Verifier};
@@ -53,18 +51,11 @@ pub(super) fn ways(mode: SslMode, is_tcp: bool) -> &'static [Way] {
 pub(super) struct Tls {
     connector: MakeRustlsConnect,
     host: String,
-    is_direct: bool,
-    is_required: bool,
 }
 
 impl Tls {
     /// Reads the files that the conninfo names.
-    pub(super) fn set_up(
-        ssl: &SslOptions,
-        target: &Target,
-        way: Way,
-        environment: &dyn Environment,
-    ) -> Result<Self, Error> {
+    pub(super) fn set_up(ssl: &SslOptions, target: &Target, environment: &dyn Environment) -> Result<Self, Error> {
         let provider = Arc::new(ring::default_provider());
         let demand = demand(ssl, target, environment, &provider)?;
         let verifier = Arc::new(Verifier { demand, provider: Arc::clone(&provider) });
@@ -81,22 +72,7 @@ impl Tls {
             _ => target.name.clone(),
         };
         config.enable_sni = ssl.server_name_indication && host.parse::<std::net::IpAddr>().is_err();
-        Ok(Self {
-            connector: MakeRustlsConnect::new(config),
-            host,
-            is_direct: ssl.negotiation == SslNegotiation::Direct,
-            is_required: way == Way::Tls,
-        })
-    }
-
-    /// Whether TLS begins without being asked for.
-    pub(super) fn is_direct(&self) -> bool {
-        self.is_direct
-    }
-
-    /// Whether there is no going on without TLS.
-    pub(super) fn is_required(&self) -> bool {
-        self.is_required
+        Ok(Self { connector: MakeRustlsConnect::new(config), host })
     }
 
     /// What the driver connects with.

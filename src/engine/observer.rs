@@ -3,7 +3,7 @@
 //! `pg_blocking_pids` sees a wait within microseconds, costs a few more, and answers any role about any role (the
 //! manual's chapter "System Information Functions"). It also lists sessions that are merely ahead in the queue.
 
-use crate::connection::{Backend, Leash, Pooled, explained};
+use crate::connection::{Backend, Leash, Pooled};
 use crate::error::Error;
 
 const DOING: &str = "watching who waits for whom";
@@ -63,7 +63,7 @@ impl Observer {
     /// same server connection behind a transaction pooler.
     pub fn open(mut backend: Pooled, claim: Option<&str>, leash: &Leash) -> Result<Self, Error> {
         let claim = claim.unwrap_or_default();
-        let opened = backend.ask(
+        backend.ask(
             &format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED; \
                  SET LOCAL application_name = 'lockstep observer'; \
@@ -71,8 +71,7 @@ impl Observer {
             ),
             "opening the observer's transaction",
             leash,
-        );
-        opened.map_err(explained)?;
+        )?;
         Ok(Self { backend, question: Question::Blockers })
     }
 

@@ -10,6 +10,12 @@ use crate::report::Event;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PyEvent(Event);
 
+impl PyEvent {
+    pub(super) fn as_event(&self) -> &Event {
+        &self.0
+    }
+}
+
 impl From<Event> for PyEvent {
     fn from(event: Event) -> Self {
         Self(event)

@@ -9,6 +9,7 @@ mod event;
 mod report;
 mod session_report;
 mod simulate;
+mod timeline;
 
 use pyo3::prelude::*;
 
@@ -25,6 +26,8 @@ mod _core {
     use super::session_report::{PySessionReport, PyStatement};
     #[pymodule_export]
     use super::simulate::simulate_deadlock;
+    #[pymodule_export]
+    use super::timeline::PyTimeline;
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 

@@ -126,6 +126,16 @@ impl PyReport {
         self.0.to_text_within(verbosity, width)
     }
 
+    /// The report as a Mermaid sequence diagram.
+    fn to_mermaid(&self) -> String {
+        self.0.to_mermaid()
+    }
+
+    /// The report as one self-contained HTML document.
+    fn to_html(&self) -> String {
+        self.0.to_html()
+    }
+
     /// The first line of the text: where the run took place.
     fn heading(&self) -> String {
         self.0.heading()

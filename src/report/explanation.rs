@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Event, EventKind, Outcome, SessionOutcome, SessionReport};
+use super::{Event, EventKind, Outcome, SessionOutcome, SessionReport, Statement};
 use crate::engine::observer::Outsider;
 
 /// How many sessions of a cycle are told one by one; of a larger ring, one is like the next.
@@ -107,10 +107,16 @@ fn tale(name: &str, sessions: &[SessionReport]) -> Option<String> {
         .into_iter()
         .filter(|statement| statement.finished.is_some())
         .filter(|statement| asked.first().is_none_or(|asked| statement.requested < asked.requested))
-        .map(|statement| statement.step.clone())
+        .map(place)
         .collect();
-    let wanted = asked.first().map_or("more", |statement| &statement.step);
+    let wanted = asked.first().map_or_else(|| "more".to_owned(), |statement| place(statement));
     Some(format!("{name} held {} and asked for {wanted}", join(&held)))
+}
+
+/// "row 1 (bank/transfers.py:20)".
+fn place(statement: &Statement) -> String {
+    let source = statement.source.as_ref().map(|source| format!(" ({source})")).unwrap_or_default();
+    format!("{}{source}", statement.step)
 }
 
 fn is_transaction_control(step: &str) -> bool {
@@ -203,11 +209,12 @@ fn blocked(story: &Story) -> String {
         let holder =
             story.outsiders.first().map_or("a backend".to_owned(), |outsider| format!("backend {}", outsider.pid));
         return format!(
-            "{} {holder} is this very process's own connection: it holds the lock in an open transaction and cannot \
+            "{} {} is this very process's own connection: it holds the lock in an open transaction and cannot \
              let go, because the call has not returned. PostgreSQL sees no cycle there, so it would have waited for ever. \
              Commit first: use TransactionTestCase or django_db(transaction=True) instead of TestCase, and do not call \
              this inside atomic().",
-            told(wait)
+            told(wait),
+            capitalized(&holder)
         );
     }
     held(story, wait)
@@ -297,6 +304,12 @@ fn failed(story: &Story) -> String {
 fn with_outcome(story: &Story, outcome: SessionOutcome) -> Vec<String> {
     let those = story.sessions.iter().filter(|session| session.outcome == outcome);
     those.map(|session| session.name.clone()).collect()
+}
+
+/// As a sentence begins.
+pub(super) fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// Writing to a String cannot fail.

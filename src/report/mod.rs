@@ -5,19 +5,25 @@
 mod cycle;
 mod event;
 mod explanation;
+mod html;
+mod mermaid;
 mod outcome;
+mod plain;
 mod session_report;
 mod sql;
 mod text;
+mod timeline;
+mod waits;
 
 pub use cycle::{Edge, cycle_through};
 pub use event::{Event, EventKind};
 pub use explanation::{Story, explain};
 pub use outcome::{Outcome, SessionOutcome};
+pub(crate) use plain::{one_line, wrapped};
 pub use session_report::{SessionReport, Statement};
 pub use sql::row_locks;
 pub use text::{Verbosity, WIDTH};
-pub(crate) use text::{one_line, wrapped};
+pub use timeline::{Timeline, TimelineLine};
 
 use serde::Serialize;
 

@@ -1,10 +1,9 @@
-//! The report as plain text: a line an event, then the verdict. The live view prints the same lines.
+//! The report as plain text: the timeline, then the verdict, and why. The live view prints the same lines.
 
 use std::fmt::Write;
 
-use textwrap::{Options, WordSplitter};
-
-use super::{Event, EventKind, Outcome, Report, Server};
+use super::plain::{broken, one_line, wrapped};
+use super::{Event, EventKind, Outcome, Report, Server, Timeline};
 
 /// How many columns sentences are wrapped to where nobody knows better.
 pub const WIDTH: usize = 100;
@@ -16,11 +15,25 @@ impl Event {
     /// The event as one line; `None` when it is not told at this verbosity.
     #[must_use]
     pub fn to_text(&self, verbosity: Verbosity) -> Option<String> {
+        let pid = self.backend_pid.map_or_else(String::new, |pid| pid.to_string());
+        let session = one_line(&self.session);
+        Some(format!("{:>9.3} s  {session:<2} {pid:>7}  {}", self.at, self.told(verbosity)?))
+    }
+
+    /// What happened, as the session's column of a timeline says it.
+    pub(super) fn sentence(&self, verbosity: Verbosity) -> Option<String> {
+        let told = self.told(verbosity)?;
+        Some(match (self.kind, self.backend_pid) {
+            (EventKind::Begin, Some(pid)) => told.replacen("begins", &format!("begins, backend {pid}"), 1),
+            _ => told,
+        })
+    }
+
+    fn told(&self, verbosity: Verbosity) -> Option<String> {
         if verbosity == 0 || self.kind == EventKind::Request && verbosity < 2 {
             return None;
         }
-        let pid = self.backend_pid.map_or_else(String::new, |pid| pid.to_string());
-        let mut line = format!("{:>9.3} s  {:<2} {pid:>7}  {}", self.at, self.session, self.deed());
+        let mut line = self.deed();
         if verbosity >= 3
             && let Some(lock) = &self.lock
         {
@@ -43,12 +56,13 @@ impl Event {
         match self.kind {
             EventKind::Begin => "begins".to_owned(),
             EventKind::Request => format!("asks for {step}"),
-            EventKind::Waiting => format!("waits for {step}, held by {}", self.blocked_by.join(", ")),
+            EventKind::Waiting => format!("waits for {step}, held by {}", one_line(&self.blocked_by.join(", "))),
             EventKind::Acquired if self.rows == Some(0) => format!("finds no {step}"),
             EventKind::Acquired => format!("locks {step}"),
             EventKind::Error => {
                 let sqlstate = self.sqlstate.as_deref().unwrap_or("connection lost");
-                format!("{sqlstate} {}", one_line(self.message.as_deref().unwrap_or_default()))
+                let victim = if sqlstate == "40P01" { "victim: " } else { "" };
+                format!("{victim}{sqlstate} {}", one_line(self.message.as_deref().unwrap_or_default()))
             }
             EventKind::Commit => "commits".to_owned(),
             EventKind::Rollback => "rolls back".to_owned(),
@@ -85,13 +99,19 @@ impl Report {
     /// The same, its sentences wrapped to `width` columns.
     #[must_use]
     pub fn to_text_within(&self, verbosity: Verbosity, width: usize) -> String {
-        let mut text = self.heading();
-        for line in self.events.iter().filter_map(|event| event.to_text(verbosity)) {
-            text.push_str(&line);
-            text.push('\n');
+        let mut timeline = Timeline::new(self.names(), verbosity, width);
+        let mut text = self.heading() + &timeline.heading();
+        for line in self.events.iter().flat_map(|event| timeline.lines(event)) {
+            let _ = writeln!(text, "{line}");
         }
         text.push_str(&self.conclusion(width));
         text
+    }
+
+    /// The sessions' names.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.sessions.iter().map(|session| session.name.clone()).collect()
     }
 
     /// Where it took place: the first line of the text.
@@ -100,20 +120,26 @@ impl Report {
         format!("{}\n", self.server)
     }
 
-    /// Everything after the events: the verdict, the explanation, the server's own words, the notes. Sentences are
-    /// wrapped to `width` columns; the verdict is one line, and the server's words are left as they came.
+    /// Everything after the events: the verdict, the explanation, the server's own words, the notes; no line is longer
+    /// than `width` columns, unless a word of ours is.
     #[must_use]
     pub fn conclusion(&self, width: usize) -> String {
-        let mut text = format!("\n{}\n\n{}\n", self.verdict(), wrapped(&one_line(&self.explanation), width, ""));
+        let mut text = format!(
+            "\n{}\n\n{}\n",
+            wrapped(&self.verdict(), width, ""),
+            wrapped(&one_line(&self.explanation), width, "")
+        );
         for session in self.sessions.iter().filter(|session| session.sqlstate.is_some()) {
             let sqlstate = session.sqlstate.as_deref().unwrap_or_default();
             let message = one_line(session.message.as_deref().unwrap_or_default());
-            let _ = write!(text, "\nThe server to {}: {message} (SQLSTATE {sqlstate})\n", session.name);
+            let said = format!("The server to {}: {message} (SQLSTATE {sqlstate})", one_line(&session.name));
+            let _ = write!(text, "\n{}\n", broken(&said, width, "  ").join("\n"));
             let fields = [("DETAIL", &session.detail), ("HINT", &session.hint), ("CONTEXT", &session.context)];
             for (label, field) in fields {
                 for (number, line) in field.as_deref().unwrap_or_default().lines().enumerate() {
                     let label = if number == 0 { format!("{label}:") } else { String::new() };
-                    let _ = writeln!(text, "  {label:<8} {}", one_line(line));
+                    let line = format!("  {label:<8} {}", one_line(line));
+                    let _ = writeln!(text, "{}", broken(&line, width, "           ").join("\n"));
                 }
             }
         }
@@ -135,45 +161,13 @@ impl std::fmt::Display for Server {
     }
 }
 
-/// A sentence on lines of at most `width` columns; a word is never broken, for it may be a name or SQL.
-pub(crate) fn wrapped(sentence: &str, width: usize, indent: &str) -> String {
-    let options =
-        Options::new(width).subsequent_indent(indent).break_words(false).word_splitter(WordSplitter::NoHyphenation);
-    textwrap::fill(sentence, options)
-}
-
-/// Control characters in SQL or messages must not reach a terminal, nor break a line.
-pub(crate) fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.extend(word.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }));
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Server, one_line, wrapped};
-
-    #[test]
-    fn sentences_are_wrapped_between_words() {
-        let text = "Note: a quite-hyphenated sentence with no arrow";
-        assert_eq!(wrapped(text, 24, "      "), "Note: a quite-hyphenated\n      sentence with no\n      arrow");
-        assert_eq!(wrapped("statement_timeout", 5, ""), "statement_timeout");
-        assert_eq!(wrapped("no width at all", 0, ""), "no\nwidth\nat\nall");
-    }
+    use super::Server;
 
     #[test]
     fn a_database_with_an_odd_name_stays_on_its_line() {
         let server = Server { version: "18.6".into(), database: "a\nb\u{1b}[31m".into(), ..Server::default() };
         assert_eq!(server.to_string(), "PostgreSQL 18.6, database a b\u{fffd}[31m, role , deadlock_timeout 0 s");
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(one_line("SELECT\n\t1 \u{7}"), "SELECT 1 \u{fffd}");
     }
 }

@@ -6,15 +6,15 @@ use std::ops::Range;
 
 /// A word that is a keyword or a plain name, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
+pub(crate) struct Token {
     /// In capitals; anything else but a word is the text as it stands.
-    pub(super) text: String,
-    pub(super) place: Range<usize>,
+    pub(crate) text: String,
+    pub(crate) place: Range<usize>,
 }
 
 /// The words and signs of some SQL in their order, without white space and comments. A string or a quoted name is one
 /// token that begins with its quote.
-pub(super) fn tokens(sql: &str) -> Vec<Token> {
+pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(first) = sql.get(at..).and_then(|rest| rest.chars().next()) {

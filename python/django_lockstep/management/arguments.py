@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LOCKS = ("update", "no key update", "share", "key share", "advisory")
 ISOLATION = ("read committed", "repeatable read", "serializable")
-FORMATS = ("text", "json")
+FORMATS = ("text", "json", "mermaid", "html")
 
 
 def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Sequence[str]) -> None:
@@ -82,6 +82,10 @@ def check_options(options: dict[str, Any], *, outcomes: Sequence[str]) -> None:
     if not isinstance(options["repeat"], int) or options["repeat"] < 1:
         hint = "Give a whole number of 1 or more."
         message = f"A repeat of {options['repeat']!r} makes no run. {hint}"
+        raise UsageError(message, hint=hint)
+    if options["repeat"] > 1 and options["format"] not in {"text", "json"}:
+        hint = "Leave out --repeat, or use --format text or json."
+        message = f"There is no {options['format']} of many runs, only of one. {hint}"
         raise UsageError(message, hint=hint)
     if options["model"] and (options["dsn"] or options["embedded"]):
         hint = "Leave out --model, or use --database."

@@ -1,4 +1,4 @@
-"""What a run looks like while it happens: its heading, a line an event, and at the end the verdict and why."""
+"""What a run looks like while it happens: its heading, its timeline, and at the end the verdict and why."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import shutil
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from django_lockstep._core import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,28 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 """Columns of running text: what the reports have, and as much as can be read with ease."""
+PAINT = {
+    "waiting": "WARNING",
+    "error": "ERROR",
+    "cancel": "ERROR",
+    "commit": "SUCCESS",
+    "begin": "HTTP_INFO",
+    "request": "HTTP_NOT_MODIFIED",
+}
+"""The kinds of event that stand out, and the roles of Django's style that they have."""
+PLAIN = str.maketrans(dict(zip("│┊┌├└┤┼─╌▶◀✗…", "|:+++++--><x.", strict=True)) | {"→": "->"})
+"""What stands for the drawing where the encoding has no such characters."""
+
+
+def face_of(report: Report, form: str, verbosity: int) -> str:
+    """Return the report as ``--format`` wants it."""
+    faces: dict[str, Callable[[], str]] = {
+        "text": lambda: report.to_text(verbosity),
+        "json": lambda: f"{report.to_json()}\n",
+        "mermaid": report.to_mermaid,
+        "html": report.to_html,
+    }
+    return faces[form]()
 
 
 class View:
@@ -26,8 +50,11 @@ class View:
     def __init__(self, stdout: OutputWrapper, style: Style, options: dict[str, Any]) -> None:
         self._stdout = stdout
         self._verbosity: int = options["verbosity"]
-        self._style = style if stdout.isatty() or options["force_color"] else None
+        plain = options["no_color"] or (os.environ.get("NO_COLOR") and not options["force_color"])
+        self._style = style if (stdout.isatty() or options["force_color"]) and not plain else None
         self._deaf = False
+        self._timeline = Timeline(max(0, options["sessions"]), self._verbosity, self._columns(None))
+        self._heading = self._timeline.heading()  # is written before the first line below it
 
     def start(self, server: Server) -> None:
         """Tell where it takes place."""
@@ -36,19 +63,19 @@ class View:
 
     def event(self, event: Event) -> None:
         """Tell what has just happened."""
-        line = event.to_text(self._verbosity)
-        if line is not None:
-            kinds = {"waiting": "WARNING", "error": "ERROR", "commit": "SUCCESS"}
-            self.write(f"{self._paint(kinds.get(event.kind))(line)}\n")
+        paint = self._paint(PAINT.get(event.kind))
+        for before, told, after in self._timeline.lines(event):
+            self.write(self._heading)
+            self._heading = ""
+            self.write(f"{before}{paint(told)}{after}".rstrip() + "\n")
 
     def conclude(self, report: Report) -> None:
         """Tell the verdict, and why."""
         if self._verbosity > 0:
-            width = (
-                min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns) if self._stdout.isatty() else WIDTH
-            )
             paint = self._paint("SUCCESS" if report.deadlocked else "WARNING")
-            self.write(report.conclusion(width).replace(report.verdict, paint(report.verdict), 1))
+            verdict, blank, rest = report.conclusion(self._columns(WIDTH)).lstrip("\n").partition("\n\n")
+            told = "\n".join(paint(line) for line in verdict.split("\n"))
+            self.write(f"\n{told}{blank}{rest}")
 
     def summarize(self, summary: str) -> None:
         """Tell what came of many runs."""
@@ -61,7 +88,11 @@ class View:
             return
         encoding = getattr(self._stdout, "encoding", None) or "utf-8"
         try:
-            self._stdout.write(text.encode(encoding, "replace").decode(encoding), ending="")
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            text = text.translate(PLAIN).encode(encoding, "replace").decode(encoding)
+        try:
+            self._stdout.write(text, ending="")
             self._stdout.flush()
         except BrokenPipeError:
             self._deaf = True
@@ -71,6 +102,13 @@ class View:
                     nowhere = os.open(os.devnull, os.O_WRONLY)
                     os.dup2(nowhere, sys.stdout.fileno())
                     os.close(nowhere)
+
+    def _columns(self, most: int | None) -> int:
+        """Return how wide the terminal is; where there is none, what a report has."""
+        if not self._stdout.isatty():
+            return WIDTH
+        columns = shutil.get_terminal_size((WIDTH, 0)).columns
+        return columns if most is None else min(most, columns)
 
     def _paint(self, kind: str | None) -> Callable[[str], str]:
         if self._style is None or kind is None:

@@ -16,7 +16,7 @@ from django_lockstep.exceptions import UsageError
 from django_lockstep.management.arguments import add_arguments, check_options, engine_options
 from django_lockstep.management.model import Target, target_of
 from django_lockstep.management.repeat import Repetition, repeat
-from django_lockstep.management.view import View
+from django_lockstep.management.view import View, face_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,8 +110,8 @@ class Command(BaseCommand):
             raise CommandError(message) from error
 
     def _view(self, options: dict[str, Any]) -> View:
-        """Return what shows the run; nothing, where standard output is for JSON alone."""
-        alone = options["format"] == "json" and not options["output"]
+        """Return what shows the run; nothing, where standard output is for another face alone."""
+        alone = options["format"] != "text" and not options["output"]
         return View(self.stdout, self.style, options | {"verbosity": 0} if alone else options)
 
     def _once(
@@ -120,11 +120,7 @@ class Command(BaseCommand):
         view = self._view(options)
         report = simulate_deadlock(dsn, on_start=view.start, on_event=view.event, **arguments)
         view.conclude(report)
-        deliver(
-            f"{report.to_json()}\n"
-            if options["format"] == "json"
-            else report.to_text(max(1, options["verbosity"]))
-        )
+        deliver(face_of(report, options["format"], max(1, options["verbosity"])))
         if report.outcome != options["expect"]:
             raise _complaint(report, f"Expected {options['expect']}, but the outcome was {report.outcome}.")
 
