@@ -9,13 +9,14 @@ import os
 import secrets
 import signal
 from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from witness import NothingLeftHere, leftovers, nothing_left, tables_made
+from witness import SECRET, NothingLeftHere, leftovers, nothing_left, tables_made, wait_until
 
 from django_lockstep.embedded import EmbeddedServer
 
@@ -69,6 +70,33 @@ def dsn(server_dsn: str, witness: Connection) -> str:
     """The DSN of a superuser of the suite's server, which the test leaves as it was."""
     assert not witness.closed
     return server_dsn
+
+
+@pytest.fixture(scope="module")
+def password_server() -> Iterator[str]:
+    """A server that wants SECRET of the role ``guarded``; yields its DSN without a password."""
+    with EmbeddedServer({"password_encryption": "scram-sha-256"}) as server:
+        with psycopg.connect(server.dsn) as connection:
+            connection.execute(
+                psycopg.sql.SQL("CREATE ROLE guarded SUPERUSER LOGIN PASSWORD {}").format(SECRET)
+            )
+            connection.execute("CREATE ROLE nobody_in LOGIN")
+        hba = Path(server.data_dir, "pg_hba.conf")
+        rules = "local all guarded scram-sha-256\nlocal all nobody_in reject\n"
+        hba.write_text(rules + hba.read_text())
+        with psycopg.connect(server.dsn) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+        guarded = make_conninfo(server.dsn, user="guarded")
+
+        def is_guarded() -> bool:
+            try:
+                psycopg.connect(guarded, password="wrong").close()
+            except psycopg.OperationalError:
+                return True
+            return False
+
+        wait_until(is_guarded, "the server to want passwords")
+        yield guarded
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def shop_on(dsn: str, folder: Path) -> Iterator[Shop]:
         f"ALTER DATABASE {DATABASE} SET deadlock_timeout = '30ms'",
     )
     shop = Shop(own, folder)
-    postgresql = {"ENGINE": "django.db.backends.postgresql", **_settings(own)}
+    postgresql = {"ENGINE": "django.db.backends.postgresql", **settings_of(own)}
     shop.databases = {
         "default": postgresql,
         "other": {**postgresql, "NAME": conninfo_to_dict(dsn)["dbname"], "TEST": {"MIRROR": "default"}},
@@ -191,7 +191,8 @@ def shop_on(dsn: str, folder: Path) -> Iterator[Shop]:
         tables_made(dsn, f"DROP DATABASE {DATABASE} WITH (FORCE)")
 
 
-def _settings(dsn: str) -> dict[str, str]:
+def settings_of(dsn: str) -> dict[str, str]:
+    """Return the settings of a DSN, as DATABASES has them."""
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     parts = conninfo_to_dict(dsn)
     return {setting: str(parts[name]) for setting, name in names.items() if parts.get(name)}

@@ -8,23 +8,22 @@ import socket
 import threading
 import time
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from witness import FAST, NothingLeftHere, wait_until
+from witness import FAST, SECRET, NothingLeftHere, wait_until
 
 from django_lockstep import LockstepError, simulate_deadlock
-from django_lockstep.embedded import EmbeddedServer
 from django_lockstep.exceptions import CallTimeout, ConnectionFailed, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-SECRET = "s3cr3t'p@ss wörd%"
+    from django_lockstep.embedded import EmbeddedServer
 
 
 def everything_told(error: BaseException) -> str:
@@ -59,33 +58,6 @@ def failure(dsn: str, **keywords: Any) -> LockstepError:
     assert str(error).endswith(error.hint)
     before.check()
     return error
-
-
-@pytest.fixture(scope="module")
-def password_server() -> Iterator[str]:
-    """A server that wants SECRET of the role ``guarded``; yields its DSN without a password."""
-    with EmbeddedServer({"password_encryption": "scram-sha-256"}) as server:
-        with psycopg.connect(server.dsn) as connection:
-            connection.execute(
-                psycopg.sql.SQL("CREATE ROLE guarded SUPERUSER LOGIN PASSWORD {}").format(SECRET)
-            )
-            connection.execute("CREATE ROLE nobody_in LOGIN")
-        hba = Path(server.data_dir, "pg_hba.conf")
-        rules = "local all guarded scram-sha-256\nlocal all nobody_in reject\n"
-        hba.write_text(rules + hba.read_text())
-        with psycopg.connect(server.dsn) as connection:
-            connection.execute("SELECT pg_reload_conf()")
-        guarded = make_conninfo(server.dsn, user="guarded")
-
-        def is_guarded() -> bool:
-            try:
-                psycopg.connect(guarded, password="wrong").close()
-            except psycopg.OperationalError:
-                return True
-            return False
-
-        wait_until(is_guarded, "the server to want passwords")
-        yield guarded
 
 
 def test_no_server_is_listening_on_a_port() -> None:

@@ -19,6 +19,9 @@ FAST = 0.01
 ENDLESS = 600.0
 """A ``deadlock_timeout`` that no test lives to see: whoever waits, waits until something else happens."""
 
+SECRET = "s3cr3t'p@ss wörd%"
+"""The password of the role ``guarded`` of the password server; must never be seen."""
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 

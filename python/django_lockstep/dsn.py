@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.utils.connection import ConnectionDoesNotExist
 
-from django_lockstep._core import dsn_from_params
+from django_lockstep._core import dsn_from_params, dsn_resolved
 from django_lockstep.exceptions import ConnectionFailed, UsageError
 
 if TYPE_CHECKING:
@@ -19,10 +21,61 @@ def dsn_from_alias(using: str = DEFAULT_DB_ALIAS) -> str:
     """Return the DSN of a database alias, a libpq keyword/value string with the password in it.
 
     It is what Django itself would connect with at this moment: under the test runner the database is ``test_…``,
-    with ``--parallel`` this process's own clone. Raises ``UsageError`` for an alias that does not exist and
+    with ``--parallel`` this process's own clone. ``assume_role`` becomes a start-up option, so that the role is
+    assumed as soon as a session begins. Raises ``UsageError`` for an alias that does not exist and
     ``ConnectionFailed`` for one that is not PostgreSQL or is not configured.
     """
-    return dsn_from_params(_connection_params(using))
+    connection = _postgresql(using)
+    dsn = dsn_from_params(_connection_params(connection))
+    if role := connection.settings_dict["OPTIONS"].get("assume_role"):
+        # Given options would hide those of the service and of PGOPTIONS.
+        options = dsn_resolved(dsn).get("options", "")
+        escaped = str(role).replace("\\", "\\\\").replace(" ", "\\ ")
+        dsn += " " + dsn_from_params({"options": f"{options} -c role={escaped}".lstrip()})
+    return dsn
+
+
+def isolation_from_alias(using: str = DEFAULT_DB_ALIAS) -> str:
+    """Return the isolation level of a database alias: its ``OPTIONS["isolation_level"]``, or else "read committed".
+
+    PostgreSQL runs READ UNCOMMITTED as READ COMMITTED, so that is what it is called. Raises as ``dsn_from_alias``
+    does, and ``ConnectionFailed`` for a level that does not exist.
+    """
+    given = _postgresql(using).settings_dict["OPTIONS"].get("isolation_level")
+    if given is None:
+        return "read committed"
+    # psycopg 3 and psycopg2 number the levels differently; Django has the installed driver's.
+    from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+    try:
+        name = IsolationLevel(given).name.lower().replace("_", " ")
+    except ValueError as error:
+        hint = "Use one of psycopg.IsolationLevel (psycopg2: psycopg2.extensions.ISOLATION_LEVEL_…)."
+        message = (
+            f'The isolation_level in OPTIONS of database alias "{using}" does not exist: {given!r}. {hint}'
+        )
+        raise ConnectionFailed(message, hint=hint) from error
+    return "read committed" if name == "read uncommitted" else name
+
+
+def primary_of(using: str) -> str | None:
+    """Return the alias to use in place of a read-only replica.
+
+    That is the one which it mirrors in tests, or to which the routers send the writes of most models; ``None`` if
+    neither names another PostgreSQL.
+    """
+    mirrored = connections[using].settings_dict["TEST"]["MIRROR"]
+    writes = Counter(router.db_for_write(model) for model in apps.get_models() if not model._meta.proxy)
+    candidates = [mirrored, *(alias for alias, _ in writes.most_common())]
+    return next((alias for alias in candidates if alias and alias != using and is_postgresql(alias)), None)
+
+
+def is_postgresql(using: str) -> bool:
+    """Whether the alias is PostgreSQL's, or that of a backend made from it such as PostGIS."""
+    try:
+        return connections[using].vendor == "postgresql"
+    except (ConnectionDoesNotExist, ImproperlyConfigured):
+        return False
 
 
 def own_backend_pids() -> list[int]:
@@ -36,8 +89,8 @@ def own_backend_pids() -> list[int]:
     return pids
 
 
-def _connection_params(using: str) -> dict[str, Any]:
-    connection = _postgresql(using)
+def _connection_params(connection: BaseDatabaseWrapper) -> dict[str, Any]:
+    using = connection.alias
     try:
         params: dict[str, Any] = connection.get_connection_params()
     except ImproperlyConfigured as error:

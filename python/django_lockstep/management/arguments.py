@@ -39,7 +39,7 @@ def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Se
     )
     what.add_argument("--model", metavar="APP.MODEL", help="Lock rows of this model instead of scratch rows.")
     what.add_argument("--lock", choices=LOCKS, default="update", help="The lock strength (default: update).")
-    what.add_argument("--isolation", choices=ISOLATION, default="read committed", help="The isolation level.")
+    what.add_argument("--isolation", choices=ISOLATION, help="The isolation level (default: the alias's).")
     what.add_argument("--victim", metavar="NAME", help="The session that PostgreSQL must abort: A, B, ….")
     _add_times(parser)
     show = parser.add_argument_group("result")
@@ -99,7 +99,6 @@ def engine_options(options: dict[str, Any]) -> dict[str, Any]:
         "sleep",
         "sessions",
         "lock",
-        "isolation",
         "victim",
         "deadlock_timeout",
         "lock_timeout",
@@ -107,6 +106,8 @@ def engine_options(options: dict[str, Any]) -> dict[str, Any]:
         "timeout",
     )
     arguments = {name: options[name] for name in names}
+    if options["isolation"] is not None:
+        arguments["isolation"] = options["isolation"]
     if options["rows"] is not None:
         arguments["rows"] = options["rows"]
     return arguments

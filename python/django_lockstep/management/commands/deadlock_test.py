@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from django_lockstep import LockstepError, simulate_deadlock
 from django_lockstep._core import OUTCOMES
-from django_lockstep.dsn import dsn_from_alias
+from django_lockstep.dsn import dsn_from_alias, isolation_from_alias, primary_of
 from django_lockstep.exceptions import UsageError
 from django_lockstep.management.arguments import add_arguments, check_options, engine_options
 from django_lockstep.management.model import Target, target_of
@@ -19,13 +19,15 @@ from django_lockstep.management.repeat import Repetition, repeat
 from django_lockstep.management.view import View, face_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from django.core.management.base import CommandParser
 
     from django_lockstep import Report
 
 USAGE, ELSE, INTERRUPTED = 2, 3, 130
+READ_ONLY = "25006"
+"""The SQLSTATE of what a read-only transaction may not do."""
 
 
 class Interrupted(CommandError, KeyboardInterrupt):
@@ -59,7 +61,8 @@ class Command(BaseCommand):
         check_options(options, outcomes=OUTCOMES)
         target = target_of(options["model"], options["database"]) if options["model"] else None
         arguments = engine_options(options) | (target.arguments() if target else {})
-        dsn = self._dsn(stack, target, options)
+        dsn, defaults = self._source(stack, target, options)
+        arguments = defaults | arguments
         if target and options["interactive"]:
             self._confirm(target)
         deliver = self._delivery(stack, options)
@@ -68,14 +71,19 @@ class Command(BaseCommand):
         else:
             self._repeat(dsn, arguments, options, deliver)
 
-    def _dsn(self, stack: ExitStack, target: Target | None, options: dict[str, Any]) -> str:
+    def _source(
+        self, stack: ExitStack, target: Target | None, options: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the DSN, and the arguments that go with it unless the command line says otherwise."""
         if options["embedded"]:
             from django_lockstep.embedded import EmbeddedServer
 
-            return stack.enter_context(EmbeddedServer()).dsn
+            return stack.enter_context(EmbeddedServer()).dsn, {}
         if options["dsn"]:
-            return str(options["dsn"])
-        return dsn_from_alias(options["database"] or (target.using if target else DEFAULT_DB_ALIAS))
+            return str(options["dsn"]), {}
+        using = options["database"] or (target.using if target else DEFAULT_DB_ALIAS)
+        stack.enter_context(_naming_the_primary(using))
+        return dsn_from_alias(using), {"isolation": isolation_from_alias(using)}
 
     def _confirm(self, target: Target) -> None:
         question = (
@@ -142,6 +150,18 @@ class Command(BaseCommand):
         if repetition.odd:
             times = f"{repetition.outcomes[expected]} times in {repetition.runs} runs"
             raise _complaint(repetition.odd, f"Expected {expected} every time, but it came {times}.")
+
+
+@contextmanager
+def _naming_the_primary(using: str) -> Iterator[None]:
+    """Say which alias to use when this one turns out to be a replica's."""
+    try:
+        yield
+    except LockstepError as error:
+        if error.sqlstate != READ_ONLY or (primary := primary_of(using)) is None:
+            raise
+        error.args = (f"{error} Here that is --database {primary}.",)
+        raise
 
 
 def _complaint(report: Report, sentence: str) -> CommandError:
