@@ -10,7 +10,7 @@ use crate::connection::conninfo::ConninfoError;
 /// What a server said when it refused something: the fields of its error message.
 ///
 /// Source: the PostgreSQL manual, "Error and Notice Message Fields".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerError {
     /// `ERROR`, `FATAL` or `PANIC`, never translated.
     pub severity: String,
@@ -24,6 +24,22 @@ pub struct ServerError {
     pub hint: Option<String>,
     /// CONTEXT.
     pub context: Option<String>,
+    /// Where in the statement it is.
+    pub position: Option<Position>,
+}
+
+/// Where in a statement an error is, in characters from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// In the text that was sent.
+    Statement(u32),
+    /// In a query that the server made itself, for example in a function.
+    Internal {
+        /// Where.
+        position: u32,
+        /// The query.
+        query: String,
+    },
 }
 
 impl ServerError {
@@ -50,7 +66,7 @@ impl std::error::Error for ServerError {}
 
 impl From<&tokio_postgres::error::DbError> for ServerError {
     fn from(error: &tokio_postgres::error::DbError) -> Self {
-        use tokio_postgres::error::Severity;
+        use tokio_postgres::error::{ErrorPosition, Severity};
         let severity = match error.parsed_severity() {
             Some(Severity::Panic) => "PANIC",
             Some(Severity::Fatal) => "FATAL",
@@ -64,6 +80,12 @@ impl From<&tokio_postgres::error::DbError> for ServerError {
             detail: error.detail().map(str::to_owned),
             hint: error.hint().map(str::to_owned),
             context: error.where_().map(str::to_owned),
+            position: error.position().map(|position| match position {
+                ErrorPosition::Original(position) => Position::Statement(*position),
+                ErrorPosition::Internal { position, query } => {
+                    Position::Internal { position: *position, query: query.clone() }
+                }
+            }),
         }
     }
 }

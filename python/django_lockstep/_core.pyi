@@ -1,6 +1,6 @@
 """The native module. The documentation of what Rust does is here."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, final
 
 __all__ = [
@@ -8,15 +8,22 @@ __all__ = [
     "LIBPQ_KEYWORDS",
     "OUTCOMES",
     "Event",
+    "Matrix",
     "Report",
+    "Scenario",
     "Server",
     "SessionReport",
+    "Spec",
+    "SpecReport",
     "Statement",
     "Timeline",
     "__version__",
     "dsn_from_params",
     "dsn_parts",
     "dsn_resolved",
+    "parse_scenario",
+    "parse_spec",
+    "run_matrix",
     "simulate_deadlock",
 ]
 
@@ -51,6 +58,7 @@ _SessionOutcome = Literal[
 _EventKind = Literal["begin", "request", "waiting", "acquired", "error", "commit", "rollback", "cancel"]
 _Lock = Literal["update", "no key update", "share", "key share", "advisory"]
 _Isolation = Literal["read committed", "repeatable read", "serializable"]
+_WhatIf = Literal["no_key", "nowait", "skip_locked", "lock_timeout"]
 
 def simulate_deadlock(
     dsn: str,
@@ -128,6 +136,199 @@ def dsn_resolved(dsn: str) -> dict[str, str]:
 
     Secrets are left out. Raises ``ConnectionFailed`` for a DSN that cannot be read or honoured.
     """
+
+def parse_spec(text: str, name: str = "spec") -> Spec:
+    """Read the text of a ``.spec`` file; ``load_spec`` reads files. Raises ``UsageError`` with line and column."""
+
+def parse_scenario(text: str, name: str = "scenario") -> Scenario:
+    """Read a file of the catalogue: a header, and a spec below it. Raises ``UsageError`` with line and column."""
+
+def run_matrix(
+    scenarios: Sequence[Scenario],
+    dsn: str,
+    *,
+    deadlock_timeout: float | None = None,
+    timeout: float = 3600.0,
+    on_start: Callable[[Server], object] | None = None,
+    on_cell: Callable[[str, int], object] | None = None,
+) -> Matrix:
+    """Run the permutations that show a problem under every isolation level, as they are and with every what-if.
+
+    Each run is in a scratch schema of its own.
+
+    Args:
+        scenarios: Which: all those of ``scenarios()``, or some of them.
+        dsn: Where.
+        deadlock_timeout: In seconds, for a role that may set it; left out, 0.25. Another role has the server's.
+        timeout: In seconds, for the whole call.
+        on_start: Called with the ``Server`` once, before the first run.
+        on_cell: Called with a title and a number, from 1, before each run: 15 runs for each scenario.
+
+    Raises what ``Spec.run`` raises, and ``CallTimeout`` when ``timeout`` has run out.
+    """
+
+@final
+class Spec:
+    """What is read from a ``.spec`` file. Frozen; ``str()`` of it is a text that reads as the same spec."""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """The sessions' names."""
+    @property
+    def permutations(self) -> tuple[str, ...]:
+        """The orders of steps that the file names; if it names none, all interleavings are run."""
+    def run(
+        self,
+        dsn: str,
+        *,
+        isolation: _Isolation | None = None,
+        scratch: bool = False,
+        what_if: _WhatIf | None = None,
+        permutations: Iterable[int] | None = None,
+        deadlock_timeout: float | None = None,
+        step_timeout: float | None = None,
+        timeout: float = 3600.0,
+        on_start: Callable[[Server], object] | None = None,
+        on_permutation: Callable[[str, int], object] | None = None,
+        on_event: Callable[[Event], object] | None = None,
+    ) -> SpecReport:
+        """Run it, by the rules of PostgreSQL's ``isolationtester`` (``src/test/isolation/README`` in its sources).
+
+        A spec is SQL that somebody wrote, and it is run as it is: on the database that ``dsn`` names. It uses one
+        connection for each session and one more for setup, teardown and looking who waits.
+
+        Args:
+            dsn: Where: a libpq keyword/value string or a ``postgresql://`` URI. As with ``isolationtester``, the
+                sessions are called ``APPLICATION_NAME/SESSION``.
+            isolation: What a plain BEGIN means; left out, what the server has as its default.
+            scratch: Whether to make a scratch schema that is all the sessions' ``search_path`` has, and is gone
+                afterwards. The waits then begin a part of ``deadlock_timeout`` apart, so that the first to wait is
+                the victim of a deadlock.
+            what_if: A change to how locks are asked for; in a scratch schema only. ``"no_key"``, ``"nowait"`` and
+                ``"skip_locked"`` rewrite the locking clauses of the steps as Django's options of
+                ``select_for_update()`` would; with ``"lock_timeout"`` every wait outlasts a short ``lock_timeout``.
+            permutations: Only these, counted from 1.
+            deadlock_timeout: In seconds; in a scratch schema, for a role that may set it. Left out there, 0.25.
+            step_timeout: In seconds. A step that takes longer is cancelled; after twice as long the file is given up.
+                Left out, twice the environment's PG_TEST_TIMEOUT_DEFAULT, or 360.
+            timeout: In seconds, for the whole call. When it runs out, everything is cancelled and rolled back.
+            on_start: Called with the ``Server`` once, before the first permutation.
+            on_permutation: Called with a permutation's steps and its number, from 1, when it begins.
+            on_event: Called with each ``Event`` in the calling thread, between two steps.
+
+        What a callback raises ends the run cleanly and is raised. The GIL is released; Ctrl-C ends the run.
+
+        Raises:
+            UsageError: The arguments make no sense, or no step has a locking clause to change.
+            ConnectionFailed: No connection could be made.
+            Refused: A pooler in transaction mode is in between; or the role may not make the scratch schema.
+            ServerError: The server refused something of ours. (What it refuses of the spec, the report tells.)
+            ConnectionLost: The server went away.
+            CallTimeout: ``timeout`` ran out before the first permutation. (Later, ``SpecReport.failure`` says so.)
+        """
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class SpecReport:
+    """What became of a spec. Frozen."""
+
+    @property
+    def permutations(self) -> tuple[str, ...]:
+        """The steps of each permutation that was run."""
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """A report for each of them."""
+    @property
+    def effects(self) -> tuple[str, ...]:
+        """What came of each, in a word or two.
+
+        ``none``: nobody waited for a lock; ``waits``: somebody did, and nobody failed; else the SQLSTATE of each error,
+        in order, with ``at COMMIT`` where COMMIT failed: ``40P01 at COMMIT``. 25P02, which follows from another
+        error, is left out.
+        """
+    @property
+    def failure(self) -> str | None:
+        """Why the file was given up, if it was: a setup that failed, a step that never ended, the timeout."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about how it was run, a sentence each."""
+    @property
+    def server(self) -> Server:
+        """The server that it took place on."""
+    def to_isolationtester(self) -> str:
+        """Return what PostgreSQL's ``isolationtester`` prints for it, byte for byte."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as dicts, lists, strings and numbers, with a ``schema_version``."""
+    def to_json(self) -> str:
+        """Return the same as a JSON text."""
+    def to_text(self, verbosity: int = 1, width: int = 100) -> str:
+        """Return it as plain text: 1 the steps as they happened, 2 their SQL too.
+
+        Sentences are wrapped to ``width`` columns.
+        """
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Scenario:
+    """One scenario of the catalogue. Frozen."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+    @property
+    def title(self) -> str:
+        """What happens, in one line."""
+    @property
+    def teaches(self) -> str:
+        """What there is to learn."""
+    @property
+    def django(self) -> str:
+        """The Django code that leads to it."""
+    @property
+    def fix(self) -> str:
+        """What to do instead."""
+    @property
+    def seen_in(self) -> tuple[str, ...]:
+        """The public issues where it was met, as ``owner/repo #1``."""
+    @property
+    def fixed(self) -> tuple[bool, ...]:
+        """For each permutation whether it shows the way out, and not the problem."""
+    @property
+    def spec(self) -> Spec:
+        """What is run."""
+    def expected(self, isolation: _Isolation = "read committed") -> tuple[str, ...]:
+        """Return what to expect of each permutation, as in ``SpecReport.effects``."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Matrix:
+    """Scenarios under every isolation level and with every what-if, as a table. Frozen."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns: ``as it is``, then each what-if."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about how it was made, a sentence each."""
+    @property
+    def server(self) -> Server:
+        """The server that it was made on."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as dicts, lists, strings and numbers, with a ``schema_version``."""
+    def to_json(self) -> str:
+        """Return the same as a JSON text."""
+    def to_text(self) -> str:
+        """Return it as plain text, a small table for each permutation."""
+    def to_markdown(self) -> str:
+        """Return it as one Markdown table."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
 
 @final
 class Report:

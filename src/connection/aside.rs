@@ -6,6 +6,7 @@ use std::task::{Context, Waker};
 
 use futures_util::task::AtomicWaker;
 
+use super::backend::ResultSet;
 use crate::error::ServerError;
 
 /// Something that the server said besides its answers.
@@ -22,6 +23,8 @@ pub enum Aside {
         /// The payload.
         payload: String,
     },
+    /// The results of the statements before the one that failed, where several were sent as one.
+    Before(Vec<ResultSet>),
     /// Everything that the server had said when [`Nudge::ask`] returned this number has been told.
     UpToDate(u64),
 }

@@ -127,9 +127,15 @@ impl Backend {
         let ears = Ears { last_words: &mut self.last_words, asides: self.asides.as_mut() };
         let outcome = drive(&self.runtime, &mut self.wire, ears, leash, exchange(client, sql));
         match outcome {
-            Ok(Exchange::Complete(reply)) => Ok(reply),
+            Ok(Exchange::Complete(reply)) => {
+                if reply.error.is_some() {
+                    self.tell_before(&reply.results);
+                }
+                Ok(reply)
+            }
             Ok(Exchange::Torn { reply, why }) => {
                 self.wire = None;
+                self.tell_before(&reply.results);
                 if reply.error.is_some() {
                     self.last_words = reply.error;
                 }
@@ -151,6 +157,15 @@ impl Backend {
         match reply.error {
             Some(source) => Err(Error::Server { doing: doing.to_owned(), source: Box::new(source) }),
             None => Ok(reply),
+        }
+    }
+
+    /// An error is told by itself; what came before it, besides.
+    fn tell_before(&mut self, results: &[ResultSet]) {
+        if let Some(asides) = &mut self.asides
+            && !results.is_empty()
+        {
+            asides.tell(Aside::Before(results.to_vec()));
         }
     }
 

@@ -26,6 +26,10 @@ pub trait Caller {
     fn start(&mut self, _: &Server) -> Result<(), Halt> {
         Ok(())
     }
+    /// A part of the run begins: its title, and its number from 1.
+    fn chapter(&mut self, _title: &str, _number: usize) -> Result<(), Halt> {
+        Ok(())
+    }
     /// Whether [`Caller::event`] is of any use.
     fn wants_events(&self) -> bool;
     /// Something happened.
@@ -57,6 +61,7 @@ impl Caller for Silent {
 
 enum Call {
     Start(Box<Server>),
+    Chapter { title: String, number: usize },
     Event(Box<Event>),
     OwnBackends,
 }
@@ -78,6 +83,14 @@ impl Line {
     /// Tells the caller where the run takes place, and waits until it has seen it.
     pub fn start(&self, server: &Server) -> Result<(), Halt> {
         match self.ask(Call::Start(Box::new(server.clone()))) {
+            Some(Answer::Halt) => Err(Halt),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the caller that a part of the run begins, and waits until it has seen it.
+    pub fn chapter(&self, title: &str, number: usize) -> Result<(), Halt> {
+        match self.ask(Call::Chapter { title: title.to_owned(), number }) {
             Some(Answer::Halt) => Err(Halt),
             _ => Ok(()),
         }
@@ -129,6 +142,10 @@ pub fn supervise<T: Send>(
             match inbox.recv_timeout(SLICE) {
                 Ok(Call::Start(server)) => {
                     halted = halted || caller.start(&server).is_err();
+                    let _ = replies.send(if halted { Answer::Halt } else { Answer::GoOn });
+                }
+                Ok(Call::Chapter { title, number }) => {
+                    halted = halted || caller.chapter(&title, number).is_err();
                     let _ = replies.send(if halted { Answer::Halt } else { Answer::GoOn });
                 }
                 Ok(Call::Event(event)) => {

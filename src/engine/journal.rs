@@ -11,11 +11,12 @@ pub(super) struct Journal<'a> {
     events: Vec<Event>,
     line: &'a Line,
     halted: bool,
+    hushed: bool,
 }
 
 impl<'a> Journal<'a> {
     pub(super) fn new(line: &'a Line) -> Self {
-        Self { start: Instant::now(), events: Vec::new(), line, halted: false }
+        Self { start: Instant::now(), events: Vec::new(), line, halted: false, hushed: false }
     }
 
     /// Seconds from the start of the run; never before the last event.
@@ -25,10 +26,15 @@ impl<'a> Journal<'a> {
     }
 
     pub(super) fn record(&mut self, event: Event) {
-        if self.line.event(&event) == Err(Halt) {
+        if !self.hushed && self.line.event(&event) == Err(Halt) {
             self.halted = true;
         }
         self.events.push(event);
+    }
+
+    /// From now on the caller is told of events, or is not.
+    pub(super) fn hush(&mut self, whether: bool) {
+        self.hushed = whether;
     }
 
     /// Whether the caller's callback wants the run to end.

@@ -68,6 +68,7 @@ mod tests {
             detail: None,
             hint: None,
             context: None,
+            position: None,
         })
     }
 

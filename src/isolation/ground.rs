@@ -9,6 +9,8 @@ use crate::connection::conninfo::Conninfo;
 use crate::connection::{Backend, Facts, Leash, Pool, Pooled};
 use crate::error::Error;
 use crate::scenario::lock::Isolation;
+use crate::scenario::spec::Spec;
+use crate::scenario::sql::settings;
 use crate::simulate::scratch::{Scratch, sweep};
 use crate::simulate::stage::Stage;
 
@@ -120,6 +122,32 @@ fn may_make_scratch(facts: &Facts) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Says before anything is run which settings of the spec the role may not make: all of it would go another way.
+pub(super) fn may_set(spec: &Spec, probe: &mut Backend, facts: &Facts, leash: &Leash) -> Result<(), Error> {
+    let mut names: Vec<String> = spec.sql().flat_map(settings).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let quoted: Vec<String> = names.iter().map(|name| format!("'{}'", name.replace('\'', "''"))).collect();
+    // has_parameter_privilege came with GRANT SET ON PARAMETER in PostgreSQL 15.
+    let granted = if facts.server.version_num >= 150_000 { "has_parameter_privilege(name, 'SET')" } else { "false" };
+    let question = format!(
+        "SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings \
+         WHERE context = 'superuser' AND name IN ({}) \
+         AND current_setting('is_superuser') <> 'on' AND NOT {granted}",
+        quoted.join(", ")
+    );
+    let reply = probe.ask(&question, "asking what the role may set", leash)?;
+    let Some(refused) = reply.scalar() else { return Ok(()) };
+    Err(Error::refused(
+        "42501",
+        format!("role {} may not set {refused}, which the spec does", facts.server.role),
+        "Run it as a superuser, or GRANT SET ON PARAMETER to the role (PostgreSQL 15 and later).",
+    ))
 }
 
 /// What is to be said where the role may not set the `deadlock_timeout` that a scenario would have.

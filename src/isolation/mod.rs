@@ -4,14 +4,18 @@
 //! setup and teardown and asks who is blocked.
 
 mod ground;
+mod matrix;
 mod options;
 mod outcome;
 mod permutation;
+mod pointer;
 mod report;
+mod stage;
 mod text;
 mod transcript;
 
-pub use options::{Ground, SpecOptions};
+pub use matrix::{MatrixOptions, run_matrix};
+pub use options::{Ground, SpecOptions, SpecRequest};
 pub use report::{PermutationReport, SpecReport};
 
 use std::borrow::Cow;
@@ -27,7 +31,8 @@ use crate::engine::{Caller, Ending, Mailbox, Observer, SessionId, Step, StepResu
 use crate::error::Error;
 use crate::scenario::spec::Spec;
 use ground::Connections;
-use permutation::{Stage, Stopped, run_permutation};
+use permutation::run_permutation;
+use stage::{Stage, Stopped};
 use transcript::Transcript;
 
 /// Runs every permutation of a spec, in order.
@@ -69,13 +74,14 @@ fn what_if<'a>(spec: &'a Spec, options: &SpecOptions) -> Result<Cow<'a, Spec>, E
 /// Runs a spec on connections of its own, which are closed when it returns.
 pub(crate) fn perform(
     conninfo: &Arc<Conninfo>,
-    probe: Backend,
+    mut probe: Backend,
     facts: &Facts,
     spec: &Spec,
     options: &SpecOptions,
     line: &Line,
     leash: &Leash,
 ) -> Result<SpecReport, Error> {
+    ground::may_set(spec, &mut probe, facts, leash)?;
     let mut notes: Vec<String> = conninfo.warnings().iter().map(ToString::to_string).collect();
     let connections =
         Connections::open(Arc::clone(conninfo), spec.sessions.len() + 1, probe, facts, options, &mut notes, leash)?;
@@ -102,6 +108,7 @@ fn play(
     let hello = greeting(&connections.control_prelude(), options, "control connection", CONTROL);
     control.backend().ask(&hello, "naming the control connection", leash)?;
     let mut run = Run::new(&mut control, line, leash, options.timeout);
+    run.hush(true);
     let mut mailboxes = Vec::new();
     for session in &spec.sessions {
         let (mailbox, steps) = channel();
@@ -114,18 +121,32 @@ fn play(
     run.observer().count_only(pids.clone());
     // What has happened so far is nobody's step.
     run.record(Ending::Complete);
+    run.hush(false);
     let mut transcript = Transcript::new(spec);
     let deadlock_timeout = options
         .deadlock_timeout(facts.server.may_set_deadlock_timeout)
         .unwrap_or_else(|| Duration::from_secs_f64(facts.server.deadlock_timeout));
     let patience = options.patience(deadlock_timeout);
-    let mut stage =
-        Stage { run: &mut run, spec, mailboxes: &mailboxes, pids: &pids, options, leash, patience, failed: Vec::new() };
+    let mut stage = Stage {
+        run: &mut run,
+        spec,
+        mailboxes: &mailboxes,
+        pids: &pids,
+        options,
+        leash,
+        patience,
+        failed: Vec::new(),
+        cancelled: Vec::new(),
+        lost: Vec::new(),
+    };
     let mut permutations = Vec::new();
     let mut failure = None;
     for (number, order) in spec.orders().enumerate() {
         if options.only.as_ref().is_some_and(|only| !only.contains(&number)) {
             continue;
+        }
+        if options.tells_permutations {
+            line.chapter(&order.to_string(), number + 1).map_err(|_| Error::Halted)?;
         }
         let result = run_permutation(&mut stage, &order, &mut transcript);
         let timed_out = matches!(result, Err(Stopped::Error(Error::Timeout { .. })));
@@ -133,7 +154,8 @@ fn play(
             stage.run.stop();
         }
         let record = stage.run.record(if timed_out { Ending::Timeout } else { Ending::Complete });
-        permutations.push(report::permutation(&order, record, facts, deadlock_timeout));
+        let cancelled = std::mem::take(&mut stage.cancelled);
+        permutations.push(report::permutation(&order, record, cancelled, facts, deadlock_timeout));
         match result {
             Ok(()) => {}
             Err(Stopped::GaveUp(why)) => {

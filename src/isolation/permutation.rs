@@ -1,45 +1,15 @@
 //! One permutation, by the rules of PostgreSQL's isolation tester (`src/test/isolation/README`): what is launched when,
 //! and above all what is *reported* when.
 
-use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::SpecOptions;
-use super::transcript::{Transcript, message};
-use crate::connection::{Aside, Broken, Leash};
-use crate::engine::run::{Run, Settled};
-use crate::engine::{SessionId, Step, StepKind, StepResult};
+use super::stage::{Failed, NO_CONNECTION, Stage, Stopped};
+use super::transcript::Transcript;
+use crate::connection::Aside;
+use crate::engine::run::Settled;
+use crate::engine::{SessionId, StepResult};
 use crate::error::Error;
-use crate::scenario::spec::{Blocker, Permutation, PermutationStep, Spec};
-use crate::scenario::sql::{End, end_of_transaction};
-
-/// What a permutation plays on.
-pub(super) struct Stage<'s, 'r> {
-    pub(super) run: &'s mut Run<'r>,
-    pub(super) spec: &'s Spec,
-    pub(super) mailboxes: &'s [Sender<Step>],
-    pub(super) pids: &'s [i32],
-    pub(super) options: &'s SpecOptions,
-    pub(super) leash: &'s Leash,
-    /// How long a step that waits for a lock is left to it before the next one is launched.
-    pub(super) patience: Duration,
-    /// The sessions whose last step has failed.
-    pub(super) failed: Vec<SessionId>,
-}
-
-/// Why a permutation did not come to its end.
-pub(super) enum Stopped {
-    /// The file is given up; the transcript says why, and so does this.
-    GaveUp(String),
-    /// The call ends.
-    Error(Error),
-}
-
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
+use crate::scenario::spec::{Blocker, Permutation, PermutationStep};
 
 /// Runs one permutation, with setup and teardown.
 pub(super) fn run_permutation(
@@ -49,6 +19,7 @@ pub(super) fn run_permutation(
 ) -> Result<(), Stopped> {
     transcript.begin(order);
     stage.failed.clear();
+    stage.cancelled.clear();
     for setup in &stage.spec.setups {
         stage.control(setup, "setup", transcript).map_err(Failed::fatal)?;
     }
@@ -73,87 +44,6 @@ pub(super) fn run_permutation(
         }
     }
     Ok(())
-}
-
-enum Failed {
-    /// The server refused; the transcript has it.
-    Told(String),
-    Error(Error),
-}
-
-impl Failed {
-    fn fatal(self) -> Stopped {
-        match self {
-            Self::Told(why) => Stopped::GaveUp(why),
-            Self::Error(error) => Stopped::Error(error),
-        }
-    }
-}
-
-impl Stage<'_, '_> {
-    /// Runs setup or teardown on the control connection; only the last result is printed.
-    fn control(&mut self, sql: &str, what: &str, transcript: &mut Transcript) -> Result<(), Failed> {
-        let reply = match self.run.observer().backend().run(sql, self.leash) {
-            Ok(reply) => reply,
-            Err(Broken::Lost { why, .. }) => {
-                transcript.line(format_args!("{what} failed: {why}"));
-                return Err(Failed::Told(format!("{what} failed: {why}")));
-            }
-            Err(broken) => return Err(Failed::Error(broken.while_doing("running the control connection"))),
-        };
-        if let Some(error) = &reply.error {
-            let told = format!("{what} failed: {}", message(error));
-            transcript.line(format_args!("{}", told.trim_end_matches('\n')));
-            return Err(Failed::Told(told));
-        }
-        transcript.tables(reply.results.last().map_or(&[], std::slice::from_ref));
-        Ok(())
-    }
-
-    /// Runs the sessions' own setup or teardown, in order.
-    fn each_session(&mut self, what: &str, transcript: &mut Transcript) -> Result<(), Stopped> {
-        for (index, session) in self.spec.sessions.iter().enumerate() {
-            let sql = if what == "setup" { &session.setup } else { &session.teardown };
-            let Some(sql) = sql else { continue };
-            let id = SessionId(index);
-            self.send(id, what, sql)?;
-            self.run.settle(id, false, Instant::now() + self.options.step_timeout * 2)?;
-            // A notification that comes now is told with the session's next step.
-            let asides = self.run.take_asides(id);
-            let unheard = asides.into_iter().filter(|aside| !transcript.notice(&session.name, aside)).collect();
-            self.run.put_back_asides(id, unheard);
-            let failed = match self.run.take_result(id) {
-                Some(StepResult::Done(results)) => {
-                    transcript.tables(results.last().map_or(&[], std::slice::from_ref));
-                    continue;
-                }
-                Some(StepResult::Failed(error)) => message(&error),
-                Some(StepResult::Lost { last_words, why }) => last_words.map_or(why, |error| message(&error)),
-                None => "it did not end".to_owned(),
-            };
-            let told = format!("{what} of session {} failed: {failed}", session.name);
-            transcript.line(format_args!("{}", told.trim_end_matches('\n')));
-            if what == "setup" {
-                return Err(Stopped::GaveUp(told));
-            }
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, session: SessionId, name: &str, sql: &str) -> Result<(), Error> {
-        if let Some(mailbox) = self.mailboxes.get(session.0) {
-            // A session whose thread has ended has left; that shows when it is launched.
-            let kind = match end_of_transaction(sql) {
-                // After an error, COMMIT does the same.
-                Some(_) if self.failed.contains(&session) => StepKind::Rollback,
-                Some(End::Commit) => StepKind::Commit,
-                Some(End::Rollback) => StepKind::Rollback,
-                None => StepKind::Statement,
-            };
-            let _ = mailbox.send(Step { kind, ..Step::statement(name, sql) });
-        }
-        self.run.launch(session)
-    }
 }
 
 struct Play<'p, 's, 'r> {
@@ -190,6 +80,9 @@ impl Play<'_, '_, '_> {
             self.free(session)?;
             let sql = self.stage.spec.sessions[session.0].steps[step].sql.clone();
             let name = self.order.steps[index].name.clone();
+            if self.stage.lost.contains(&session) {
+                return Err(self.give_up(format!("failed to send query for step {name}: {NO_CONNECTION}")));
+            }
             self.stage.send(session, &name, &sql)?;
             self.launched[session.0] = Some(index);
             self.aim(index);
@@ -293,7 +186,7 @@ impl Play<'_, '_, '_> {
             return Ok(true);
         }
         let mut waiting = self.settle(session, &ordered.name.clone(), look != Look::Last)? == Settled::Waiting;
-        let asides = self.hear(session);
+        let asides = self.hear(session, sql);
         waiting |= self.is_held_back(index);
         if waiting {
             if look == Look::First {
@@ -308,17 +201,20 @@ impl Play<'_, '_, '_> {
         }
         match self.stage.run.take_result(session) {
             Some(result) => {
+                for aside in &asides {
+                    self.transcript.before(aside);
+                }
                 self.transcript.result(&result);
                 self.stage.failed.retain(|&failed| failed != session);
                 if result.error().is_some() {
                     self.stage.failed.push(session);
                 }
+                if matches!(result, StepResult::Lost { .. }) {
+                    self.stage.lost.push(session);
+                }
             }
             None => {
-                return Err(self.give_up(format!(
-                    "failed to send query for step {}: no connection to the server\n",
-                    ordered.name
-                )));
+                return Err(self.give_up(format!("failed to send query for step {}: {NO_CONNECTION}", ordered.name)));
             }
         }
         let names = self.stage.spec.sessions.iter().map(|session| session.name.clone());
@@ -342,6 +238,7 @@ impl Play<'_, '_, '_> {
         let seconds = start.elapsed().as_secs();
         self.transcript.line(format_args!("isolationtester: canceling step {name} after {seconds} seconds"));
         self.stage.run.cancel(session);
+        self.stage.cancelled.push(name.to_owned());
         match self.stage.run.settle(session, may_wait, start + limit * 2)? {
             Settled::Neither => {
                 let seconds = start.elapsed().as_secs();
@@ -352,11 +249,11 @@ impl Play<'_, '_, '_> {
     }
 
     /// Prints the notices that a session has had; gives back what else it heard.
-    fn hear(&mut self, session: SessionId) -> Vec<Aside> {
+    fn hear(&mut self, session: SessionId, sql: &str) -> Vec<Aside> {
         let name = &self.stage.spec.sessions[session.0].name;
         let mut others = Vec::new();
         for aside in self.stage.run.take_asides(session) {
-            if self.transcript.notice(name, &aside) {
+            if self.transcript.notice(name, &aside, Some(sql)) {
                 self.notices[session.0] += 1;
                 self.something_new = true;
             } else {

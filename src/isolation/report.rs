@@ -18,6 +18,8 @@ pub struct PermutationReport {
     pub order: String,
     /// What came of it, in a word or two.
     pub effect: Effect,
+    /// The steps that took longer than the time for a step, and were cancelled.
+    pub cancelled: Vec<String>,
     /// What happened.
     pub report: Report,
 }
@@ -56,13 +58,14 @@ impl SpecReport {
 pub(super) fn permutation(
     order: &Permutation,
     record: Record,
+    cancelled: Vec<String>,
     facts: &Facts,
     deadlock_timeout: Duration,
 ) -> PermutationReport {
-    let steps: Vec<String> = order.steps.iter().map(ToString::to_string).collect();
     PermutationReport {
-        order: steps.join(" "),
+        order: order.to_string(),
         effect: Effect::of(&record.events),
+        cancelled,
         report: outcome(record, facts, deadlock_timeout),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use super::pointer::pointer;
 use crate::connection::{Aside, ResultSet};
 use crate::engine::StepResult;
-use crate::error::ServerError;
+use crate::error::{Position, ServerError};
 use crate::scenario::spec::{Permutation, Spec};
 
 /// What libpq says when a connection ends in the middle of a statement.
@@ -57,6 +58,13 @@ impl Transcript {
         }
     }
 
+    /// The results before an error.
+    pub(super) fn before(&mut self, aside: &Aside) {
+        if let Aside::Before(results) = aside {
+            self.tables(results);
+        }
+    }
+
     /// Results of a step, each as a table.
     pub(super) fn tables(&mut self, results: &[ResultSet]) {
         for result in results {
@@ -65,9 +73,9 @@ impl Transcript {
     }
 
     /// A notice that came to a session; returns whether it was one.
-    pub(super) fn notice(&mut self, session: &str, aside: &Aside) -> bool {
+    pub(super) fn notice(&mut self, session: &str, aside: &Aside, sql: Option<&str>) -> bool {
         let Aside::Notice(notice) = aside else { return false };
-        let _ = write!(self.text, "{session}: {}", message(notice));
+        let _ = write!(self.text, "{session}: {}", message(notice, sql));
         true
     }
 
@@ -79,15 +87,28 @@ impl Transcript {
     }
 }
 
-/// A message as libpq shows it by default. CONTEXT is for errors only.
-pub(super) fn message(message: &ServerError) -> String {
-    let mut text = format!("{}:  {}\n", message.severity, message.message);
-    for (label, field) in [("DETAIL", &message.detail), ("HINT", &message.hint)] {
+/// A message as libpq shows it by default: with the place in the statement, and CONTEXT for errors only.
+pub(super) fn message(message: &ServerError, sql: Option<&str>) -> String {
+    let mut text = format!("{}:  {}", message.severity, message.message);
+    let (place, internal) = match &message.position {
+        Some(Position::Statement(at)) => (sql.map(|sql| (sql, *at)), None),
+        Some(Position::Internal { position, query }) => (Some((query.as_str(), *position)), Some(query)),
+        None => (None, None),
+    };
+    if let (Some(Position::Statement(at)), None) = (&message.position, place) {
+        let _ = write!(text, " at character {at}");
+    }
+    text.push('\n');
+    if let Some((sql, at)) = place {
+        text.push_str(&pointer(sql, at));
+    }
+    let fields = [("DETAIL", message.detail.as_ref()), ("HINT", message.hint.as_ref()), ("QUERY", internal)];
+    for (label, field) in fields {
         if let Some(field) = field {
             let _ = writeln!(text, "{label}:  {field}");
         }
     }
-    if message.severity == "ERROR"
+    if matches!(message.severity.as_str(), "ERROR" | "FATAL" | "PANIC")
         && let Some(context) = &message.context
     {
         let _ = writeln!(text, "CONTEXT:  {context}");

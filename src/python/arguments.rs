@@ -34,6 +34,17 @@ fn not_ids(given: &Bound<'_, PyAny>) -> Error {
     )
 }
 
+/// The numbers of permutations: any iterable of integers from 1. What the iterable itself raises is the outer error.
+pub(super) fn numbers(given: &Bound<'_, PyAny>) -> PyResult<Result<Vec<usize>, Error>> {
+    let wrong = || Error::usage(format!("permutations cannot be {}", shown(given)), "Give their numbers, from 1.");
+    if given.is_instance_of::<PyString>() {
+        return Ok(Err(wrong()));
+    }
+    let Ok(items) = given.try_iter() else { return Ok(Err(wrong())) };
+    let items: Vec<Bound<'_, PyAny>> = items.collect::<PyResult<_>>()?;
+    Ok(items.iter().map(|item| item.extract::<usize>().map_err(|_| wrong())).collect())
+}
+
 /// A number of seconds.
 pub(super) fn seconds(name: &str, given: &Bound<'_, PyAny>) -> Result<f64, Error> {
     match given.extract::<f64>() {

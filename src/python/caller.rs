@@ -11,13 +11,19 @@ use crate::report::{Event, Server};
 /// Keeps the exception that ended the call, so that the very same one is raised.
 pub(super) struct PythonCaller {
     on_start: Option<Py<PyAny>>,
+    on_chapter: Option<Py<PyAny>>,
     on_event: Option<Py<PyAny>>,
     raised: Option<PyErr>,
 }
 
 impl PythonCaller {
     pub(super) fn new(on_start: Option<Py<PyAny>>, on_event: Option<Py<PyAny>>) -> Self {
-        Self { on_start, on_event, raised: None }
+        Self { on_start, on_chapter: None, on_event, raised: None }
+    }
+
+    /// The same, and it is told of the parts of the run.
+    pub(super) fn told_chapters(self, on_chapter: Option<Py<PyAny>>) -> Self {
+        Self { on_chapter, ..self }
     }
 
     /// The exception that ended the call, if one did.
@@ -37,6 +43,12 @@ impl Caller for PythonCaller {
     fn start(&mut self, server: &Server) -> Result<(), Halt> {
         let Some(on_start) = &self.on_start else { return Ok(()) };
         let result = Python::attach(|py| on_start.call1(py, (PyServer::from(server.clone()),)).map(drop));
+        self.keep(result)
+    }
+
+    fn chapter(&mut self, title: &str, number: usize) -> Result<(), Halt> {
+        let Some(on_chapter) = &self.on_chapter else { return Ok(()) };
+        let result = Python::attach(|py| on_chapter.call1(py, (title, number)).map(drop));
         self.keep(result)
     }
 

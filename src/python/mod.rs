@@ -3,12 +3,14 @@
 
 mod arguments;
 mod caller;
+mod catalogue;
 mod dsn;
 mod errors;
 mod event;
 mod report;
 mod session_report;
 mod simulate;
+mod spec;
 mod timeline;
 
 use pyo3::prelude::*;
@@ -16,6 +18,8 @@ use pyo3::prelude::*;
 /// The native module `django_lockstep._core`.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::catalogue::{PyMatrix, PyScenario, parse_scenario, run_matrix};
     #[pymodule_export]
     use super::dsn::{dsn_from_params, dsn_parts, dsn_resolved};
     #[pymodule_export]
@@ -26,6 +30,8 @@ mod _core {
     use super::session_report::{PySessionReport, PyStatement};
     #[pymodule_export]
     use super::simulate::simulate_deadlock;
+    #[pymodule_export]
+    use super::spec::{PySpec, PySpecReport, parse_spec};
     #[pymodule_export]
     use super::timeline::PyTimeline;
 

@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod effect;
 pub mod lock;
+pub mod matrix;
 pub mod names;
 pub mod opposite_order;
 pub mod spec;

@@ -72,6 +72,20 @@ pub fn end_of_transaction(sql: &str) -> Option<End> {
     matches!(words[1..], [] | ["WORK" | "TRANSACTION"]).then_some(end)
 }
 
+/// The settings that some SQL sets: `SET [SESSION | LOCAL] name`, in small letters.
+#[must_use]
+pub fn settings(sql: &str) -> Vec<String> {
+    let tokens = tokens(sql);
+    let is = |index: usize, text: &str| tokens.get(index).is_some_and(|token| token.text == text);
+    // At the beginning of a statement; UPDATE … SET is another thing.
+    let sets = (0..tokens.len()).filter(|&index| is(index, "SET") && (index == 0 || is(index - 1, ";")));
+    let names = sets.filter_map(|set| {
+        let name = if is(set + 1, "LOCAL") || is(set + 1, "SESSION") { set + 2 } else { set + 1 };
+        (is(name + 1, "=") || is(name + 1, "TO")).then(|| tokens[name].text.to_lowercase())
+    });
+    names.collect()
+}
+
 fn is_word_start(first: char) -> bool {
     first.is_ascii_alphabetic() || first == '_' || !first.is_ascii()
 }
@@ -129,7 +143,7 @@ fn dollar_quoted(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{End, end_of_transaction, tokens};
+    use super::{End, end_of_transaction, settings, tokens};
 
     fn texts(sql: &str) -> Vec<String> {
         tokens(sql).into_iter().map(|token| token.text).collect()
@@ -147,6 +161,14 @@ mod tests {
         for open in ["'for update", "/* for /* update */", "$$ for update", "\"for", "E'\\"] {
             assert!(texts(open).len() <= 1, "{open}");
         }
+    }
+
+    #[test]
+    fn settings_are_those_of_set_statements() {
+        let sql = "BEGIN; SET LOCAL Deadlock_Timeout = '1s'; set lock_timeout to 5; UPDATE a SET b = 1; SET ROLE x";
+        assert_eq!(settings(sql), ["deadlock_timeout", "lock_timeout"]);
+        assert_eq!(settings("SET"), [""; 0]);
+        assert_eq!(settings("-- SET a = 1\nSELECT 'SET b = 2'"), [""; 0]);
     }
 
     #[test]

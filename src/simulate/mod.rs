@@ -1,7 +1,7 @@
 //! `simulate_deadlock`: sessions lock the same rows in opposite orders, and PostgreSQL does the rest.
 
 mod begin;
-mod options;
+pub(crate) mod options;
 pub(crate) mod scratch;
 pub(crate) mod stage;
 mod target;

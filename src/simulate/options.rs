@@ -158,7 +158,7 @@ fn position(victim: &str, names: &[String]) -> Result<SessionId, Error> {
     })
 }
 
-fn named<T: Copy>(given: &str, what: &str, all: &[(&str, T)]) -> Result<T, Error> {
+pub(crate) fn named<T: Copy>(given: &str, what: &str, all: &[(&str, T)]) -> Result<T, Error> {
     all.iter().find(|(name, _)| *name == given).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<String> = all.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         Error::usage(format!("{what} cannot be '{given}'"), format!("Give one of {}.", names.join(", ")))
@@ -176,7 +176,7 @@ fn seconds(name: &str, value: f64) -> Result<Duration, Error> {
 }
 
 /// A time that becomes a setting of PostgreSQL in milliseconds, or a bound: zero makes no sense.
-fn setting(name: &str, value: Option<f64>) -> Result<Option<Duration>, Error> {
+pub(crate) fn setting(name: &str, value: Option<f64>) -> Result<Option<Duration>, Error> {
     let Some(value) = value else { return Ok(None) };
     if value.is_finite() && (0.001..=LONGEST).contains(&value) {
         return Ok(Some(Duration::from_secs_f64(value)));

@@ -71,6 +71,11 @@ impl Run<'_> {
         }
     }
 
+    /// From now on the caller is told of events, or, while the sessions only get ready, is not.
+    pub fn hush(&mut self, whether: bool) {
+        self.journal.hush(whether);
+    }
+
     /// What became of the session's last step, once.
     pub fn take_result(&mut self, SessionId(index): SessionId) -> Option<StepResult> {
         self.members.get_mut(index)?.result.take()

@@ -31,17 +31,15 @@ pub(super) fn checked(spec: &Spec, places: &Places) -> Result<(), SpecError> {
             };
             for blocker in &step.blockers {
                 let (Blocker::Step(other) | Blocker::Notices { step: other, .. }) = blocker else { continue };
-                let Some((others, _)) = spec.place(other) else {
+                // A step that is not in the same permutation cannot be on its way.
+                let others = spec.place(other).filter(|_| order.steps.iter().any(|step| step.name == *other));
+                let Some((others, _)) = others else {
                     let what =
                         format!("undefined blocking step \"{other}\" referenced in permutation step \"{}\"", step.name);
                     return Err(wrong(*place, what));
                 };
-                if matches!(blocker, Blocker::Step(_)) && *other == step.name {
-                    return Err(wrong(*place, format!("permutation step \"{other}\" cannot block on itself")));
-                }
-                if matches!(blocker, Blocker::Step(_)) && others == session {
-                    let what =
-                        format!("permutation step \"{}\" cannot block on step \"{other}\" of same session", step.name);
+                if others == session {
+                    let what = format!("permutation step \"{}\" cannot block on its own session", step.name);
                     return Err(wrong(*place, what));
                 }
             }

@@ -108,6 +108,15 @@ impl Spec {
         }
     }
 
+    /// All of its SQL, piece by piece.
+    pub fn sql(&self) -> impl Iterator<Item = &str> {
+        let sessions = self.sessions.iter().flat_map(|session| {
+            let steps = session.steps.iter().map(|step| &step.sql);
+            session.setup.iter().chain(steps).chain(&session.teardown)
+        });
+        self.setups.iter().chain(sessions).chain(&self.teardown).map(String::as_str)
+    }
+
     /// The steps that no permutation uses, by name; PostgreSQL's tester warns of them.
     #[must_use]
     pub fn unused(&self) -> Vec<&str> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Blocker, PermutationStep, Spec};
+use super::{Blocker, Permutation, PermutationStep, Spec};
 
 const KEYWORDS: [&str; 6] = ["setup", "teardown", "session", "step", "permutation", "notices"];
 
@@ -27,13 +27,16 @@ impl fmt::Display for Spec {
             }
         }
         for permutation in &self.permutations {
-            write!(f, "\npermutation")?;
-            for step in &permutation.steps {
-                write!(f, " {step}")?;
-            }
-            writeln!(f)?;
+            writeln!(f, "\npermutation {permutation}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Permutation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
+        f.write_str(&steps.join(" "))
     }
 }
 

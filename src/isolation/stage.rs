@@ -1,0 +1,140 @@
+//! What permutations play on: the sessions, the control connection, and what is known of them.
+
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::SpecOptions;
+use super::transcript::{Transcript, message};
+use crate::connection::{Aside, Broken, Leash};
+use crate::engine::run::Run;
+use crate::engine::{SessionId, Step, StepKind, StepResult};
+use crate::error::Error;
+use crate::scenario::spec::Spec;
+use crate::scenario::sql::{End, end_of_transaction};
+
+/// What libpq says when something is to be sent on a connection that has ended.
+pub(super) const NO_CONNECTION: &str = "no connection to the server\n";
+
+/// What a permutation plays on.
+pub(super) struct Stage<'s, 'r> {
+    pub(super) run: &'s mut Run<'r>,
+    pub(super) spec: &'s Spec,
+    pub(super) mailboxes: &'s [Sender<Step>],
+    pub(super) pids: &'s [i32],
+    pub(super) options: &'s SpecOptions,
+    pub(super) leash: &'s Leash,
+    /// How long a step that waits for a lock is left to it before the next one is launched.
+    pub(super) patience: Duration,
+    /// The sessions whose last step has failed.
+    pub(super) failed: Vec<SessionId>,
+    /// The steps that took too long and were cancelled.
+    pub(super) cancelled: Vec<String>,
+    /// The sessions whose connection has ended.
+    pub(super) lost: Vec<SessionId>,
+}
+
+/// Why a permutation did not come to its end.
+pub(super) enum Stopped {
+    /// The file is given up; the transcript says why, and so does this.
+    GaveUp(String),
+    /// The call ends.
+    Error(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Why the control connection did not run something.
+pub(super) enum Failed {
+    /// The server refused; the transcript has it.
+    Told(String),
+    Error(Error),
+}
+
+impl Failed {
+    pub(super) fn fatal(self) -> Stopped {
+        match self {
+            Self::Told(why) => Stopped::GaveUp(why),
+            Self::Error(error) => Stopped::Error(error),
+        }
+    }
+}
+
+impl Stage<'_, '_> {
+    /// Runs setup or teardown on the control connection; only the last result is printed.
+    pub(super) fn control(&mut self, sql: &str, what: &str, transcript: &mut Transcript) -> Result<(), Failed> {
+        let reply = match self.run.observer().backend().run(sql, self.leash) {
+            Ok(reply) => reply,
+            Err(Broken::Lost { why, .. }) => {
+                transcript.line(format_args!("{what} failed: {why}"));
+                return Err(Failed::Told(format!("{what} failed: {why}")));
+            }
+            Err(broken) => return Err(Failed::Error(broken.while_doing("running the control connection"))),
+        };
+        if let Some(error) = &reply.error {
+            let told = format!("{what} failed: {}", message(error, Some(sql)));
+            transcript.line(format_args!("{}", told.trim_end_matches('\n')));
+            return Err(Failed::Told(told));
+        }
+        transcript.tables(reply.results.last().map_or(&[], std::slice::from_ref));
+        Ok(())
+    }
+
+    /// Runs the sessions' own setup or teardown, in order.
+    pub(super) fn each_session(&mut self, what: &str, transcript: &mut Transcript) -> Result<(), Stopped> {
+        for (index, session) in self.spec.sessions.iter().enumerate() {
+            let sql = if what == "setup" { &session.setup } else { &session.teardown };
+            let Some(sql) = sql else { continue };
+            let id = SessionId(index);
+            if self.lost.contains(&id) {
+                let told = format!("{what} of session {} failed: {NO_CONNECTION}", session.name);
+                transcript.line(format_args!("{}", told.trim_end_matches('\n')));
+                if what == "setup" {
+                    return Err(Stopped::GaveUp(told));
+                }
+                continue;
+            }
+            self.send(id, what, sql)?;
+            self.run.settle(id, false, Instant::now() + self.options.step_timeout * 2)?;
+            // A notification that comes now is told with the session's next step.
+            let asides = self.run.take_asides(id);
+            let unheard = asides.into_iter().filter(|aside| {
+                !transcript.notice(&session.name, aside, Some(sql)) && !matches!(aside, Aside::Before(_))
+            });
+            self.run.put_back_asides(id, unheard.collect());
+            let failed = match self.run.take_result(id) {
+                Some(StepResult::Done(results)) => {
+                    transcript.tables(results.last().map_or(&[], std::slice::from_ref));
+                    continue;
+                }
+                Some(StepResult::Failed(error)) => message(&error, Some(sql)),
+                Some(StepResult::Lost { last_words, why }) => last_words.map_or(why, |error| message(&error, None)),
+                None => "it did not end".to_owned(),
+            };
+            let told = format!("{what} of session {} failed: {failed}", session.name);
+            transcript.line(format_args!("{}", told.trim_end_matches('\n')));
+            if what == "setup" {
+                return Err(Stopped::GaveUp(told));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn send(&mut self, session: SessionId, name: &str, sql: &str) -> Result<(), Error> {
+        if let Some(mailbox) = self.mailboxes.get(session.0) {
+            // A session whose thread has ended has left; that shows when it is launched.
+            let kind = match end_of_transaction(sql) {
+                // After an error, COMMIT does the same.
+                Some(_) if self.failed.contains(&session) => StepKind::Rollback,
+                Some(End::Commit) => StepKind::Commit,
+                Some(End::Rollback) => StepKind::Rollback,
+                None => StepKind::Statement,
+            };
+            let _ = mailbox.send(Step { kind, ..Step::statement(name, sql) });
+        }
+        self.run.launch(session)
+    }
+}

@@ -1,0 +1,394 @@
+"""``.spec`` files: read, run on the server, and told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from witness import schemas, tables_made, value, wait_until
+
+from django_lockstep import LockstepError, Spec, load_spec
+from django_lockstep.exceptions import CallTimeout, ConnectionFailed, Refused, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import MakeRole
+    from witness import Connection
+
+    from django_lockstep import Event, Server
+
+DEADLOCK = """
+setup { CREATE TABLE spec_account (id int PRIMARY KEY); INSERT INTO spec_account VALUES (1), (2); }
+teardown { DROP TABLE spec_account; }
+session A
+setup { BEGIN; }
+step a1 { SELECT id FROM spec_account WHERE id = 1 FOR UPDATE; }
+step a2 { SELECT id FROM spec_account WHERE id = 2 FOR UPDATE; }
+step ac { COMMIT; }
+session B
+setup { BEGIN; SET LOCAL deadlock_timeout = '10s'; }
+step b1 { SELECT id FROM spec_account WHERE id = 1 FOR UPDATE; }
+step b2 { SELECT id FROM spec_account WHERE id = 2 FOR UPDATE; }
+step bc { COMMIT; }
+permutation a1 b2 a2 b1 ac bc
+permutation a1 a2 ac b2 b1 bc
+"""
+ONE = "session s step a { SELECT 1 AS one; } step b { SELECT current_setting('transaction_isolation'); }"
+SLOW = "session s step sleeps { SELECT pg_sleep(600); }"
+HANGS = """
+setup { CREATE TABLE spec_hang (); }
+teardown { DROP TABLE spec_hang; }
+session s setup { BEGIN; } step locks { LOCK TABLE spec_hang; } step commits { COMMIT; }
+session t step waits { LOCK TABLE spec_hang; }
+step wants { TABLE spec_hang; }
+permutation locks wants waits commits
+"""
+
+
+def test_a_deadlock_is_told_in_every_face(dsn: str) -> None:
+    report = load_spec(DEADLOCK).run(dsn)
+    assert report.permutations == ("a1 b2 a2 b1 ac bc", "a1 a2 ac b2 b1 bc")
+    assert report.effects == ("40P01", "none")
+    assert report.failure is None
+    deadlock, fine = report.reports
+    assert (deadlock.outcome, deadlock.victims, deadlock.cycle) == ("deadlock", ("A",), ("A", "B"))
+    assert [session.name for session in deadlock.sessions] == ["A", "B"]
+    assert (fine.outcome, [session.outcome for session in fine.sessions]) == (
+        "no_conflict",
+        ["committed"] * 2,
+    )
+    assert "A waited in a2 for B. B waited in b1 for A." in deadlock.explanation
+    told = report.to_dict()
+    assert told["schema_version"] == 1
+    assert [one["effect"] for one in told["permutations"]] == ["40P01", "none"]
+    assert json.loads(report.to_json()) == told
+    text = report.to_text()
+    assert re.search(r"^ +\d\.\d{3} s  A  a2 waits for B$", text, re.MULTILINE)
+    assert re.search(r"^ +\d\.\d{3} s  A  a2 fails: 40P01 deadlock detected$", text, re.MULTILINE)
+    assert "SELECT id" in report.to_text(2)
+    assert "SELECT id" not in text
+    assert report.to_isolationtester().splitlines()[:12] == [
+        "Parsed test spec with 2 sessions",
+        "",
+        "starting permutation: a1 b2 a2 b1 ac bc",
+        "step a1: SELECT id FROM spec_account WHERE id = 1 FOR UPDATE;",
+        "id",
+        "--",
+        " 1",
+        "(1 row)",
+        "",
+        "step b2: SELECT id FROM spec_account WHERE id = 2 FOR UPDATE;",
+        "id",
+        "--",
+    ]
+
+
+def test_a_spec_is_a_path_or_a_text(tmp_path: Path) -> None:
+    file = tmp_path / "one.spec"
+    file.write_text(ONE)
+    by_path, by_string, by_text = load_spec(file), load_spec(str(file)), load_spec(ONE)
+    assert by_path == by_string
+    assert (by_path.name, by_text.name, by_text.sessions, by_text.permutations) == (
+        "one.spec",
+        "spec",
+        ("s",),
+        (),
+    )
+    assert str(by_path) == str(by_text)
+    assert load_spec(str(by_text)) == by_text
+    assert isinstance(by_text, Spec)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "session s step a { SELECT 1",
+            "Spec, line 1, column 18: expected { SQL }, closed by }. Mend the file there",
+        ),
+        (ONE + "\npermutation c", 'Spec, line 2, column 13: undefined step "c" specified in permutation'),
+    ],
+)
+def test_what_is_no_spec_is_told_with_its_place(text: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)) as caught:
+        load_spec(text)
+    assert caught.value.hint
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"Cannot read .*nothing\.spec: No such file or directory\. Give the path"
+    ) as caught:
+        load_spec(tmp_path / "nothing.spec")
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    binary = tmp_path / "binary.spec"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="it is not UTF-8"):
+        load_spec(binary)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"isolation": "chaos"}, "Isolation cannot be 'chaos'"),
+        ({"permutations": [2]}, "There is no permutation 2"),
+        ({"permutations": ["a"]}, "permutations cannot be"),
+        ({"timeout": 0}, "Timeout cannot be 0"),
+        ({"step_timeout": True}, "step_timeout cannot be True"),
+        ({"what_if": "nowait"}, "for scratch schemas only"),
+        ({"deadlock_timeout": 1}, "for scratch schemas only"),
+        ({"what_if": "nowait", "scratch": True}, "No step has a locking clause"),
+        ({"what_if": "magic", "scratch": True}, "what_if cannot be 'magic'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.compile(re.escape(sentence), re.IGNORECASE)):
+        load_spec(ONE + " permutation a b").run("host=/nowhere", **arguments)  # type: ignore[arg-type]
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    with pytest.raises(ConnectionFailed):
+        load_spec(ONE).run("host=/nowhere user=nobody")
+
+
+def test_the_isolation_level(dsn: str) -> None:
+    report = load_spec(ONE).run(dsn, isolation="serializable")
+    assert "serializable" in report.to_isolationtester()
+
+
+def test_all_interleavings_are_run_if_none_is_named(dsn: str) -> None:
+    spec = load_spec("session s step a { SELECT 1; } step b { SELECT 2; } session t step c { SELECT 3; }")
+    assert spec.run(dsn).permutations == ("a b c", "a c b", "c a b")
+
+
+def test_only_some_permutations(dsn: str) -> None:
+    assert load_spec(DEADLOCK).run(dsn, permutations=[2]).effects == ("none",)
+
+
+def test_the_sessions_are_named_as_isolationtester_names_them(dsn: str) -> None:
+    spec = load_spec("session s step a { SELECT current_setting('application_name'); }")
+    assert "\nlockstep/s" in spec.run(dsn).to_isolationtester()
+    named = make_conninfo(dsn, application_name="isolation/one")
+    assert "\nisolation/one/s" in spec.run(named).to_isolationtester()
+
+
+def test_the_callbacks_are_told_in_order_in_the_calling_thread(dsn: str) -> None:
+    told: list[str] = []
+
+    def start(server: Server) -> None:
+        told.append(f"start {server.version_num // 10000 > 13} {threading.current_thread().name}")
+
+    def permutation(steps: str, number: int) -> None:
+        told.append(f"{number} {steps}")
+
+    def event(event: Event) -> None:
+        if event.step != "setup":
+            told.append(f"{event.session} {event.kind} {event.step}")
+
+    load_spec(DEADLOCK).run(dsn, permutations=[2], on_start=start, on_permutation=permutation, on_event=event)
+    assert told[:4] == ["start True MainThread", "2 a1 a2 ac b2 b1 bc", "A request a1", "A acquired a1"]
+    assert told[-1] == "B commit bc"
+
+
+@pytest.mark.parametrize("callback", ["on_start", "on_permutation", "on_event"])
+def test_what_a_callback_raises_ends_the_run_and_is_raised(
+    dsn: str, witness: Connection, callback: str
+) -> None:
+    class Odd(Exception):
+        pass
+
+    def raises(*_: object) -> None:
+        raise Odd
+
+    with pytest.raises(Odd):
+        load_spec(DEADLOCK).run(dsn, scratch=True, **{callback: raises})  # type: ignore[arg-type]
+    assert schemas(witness) == []
+
+
+def test_a_setup_that_fails_gives_the_file_up(dsn: str) -> None:
+    report = load_spec(f"setup {{ SELECT 1/0; }} {ONE}").run(dsn)
+    assert report.failure == "setup failed: ERROR:  division by zero\n"
+    assert report.to_isolationtester().endswith("setup failed: ERROR:  division by zero\n")
+    assert "GIVEN UP: setup failed" in report.to_text()
+
+
+def test_a_step_that_takes_too_long_is_cancelled(dsn: str) -> None:
+    report = load_spec(SLOW).run(dsn, step_timeout=0.05)
+    assert report.effects == ("57014",)
+    assert "isolationtester: canceling step sleeps after 0 seconds\n" in report.to_isolationtester()
+    assert "ERROR:  canceling statement due to user request" in report.to_isolationtester()
+
+
+def test_the_time_for_a_step_is_the_environments(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_TEST_TIMEOUT_DEFAULT", "1")
+    assert "canceling step sleeps after 2 seconds" in load_spec(SLOW).run(dsn).to_isolationtester()
+
+
+def test_a_wait_that_nobody_ends_is_cancelled(dsn: str, witness: Connection) -> None:
+    report = load_spec(HANGS).run(dsn, scratch=True, step_timeout=0.05)
+    # The wait is cancelled; then a LOCK outside a transaction is refused.
+    assert report.effects == ("57014, 25P01",)
+    assert schemas(witness) == []
+
+
+def test_the_timeout_is_told_by_the_report(dsn: str, witness: Connection) -> None:
+    report = load_spec(SLOW).run(dsn, scratch=True, timeout=0.5)
+    assert report.failure == "the timeout of 0.5 s ran out"
+    assert report.reports[0].outcome == "timeout"
+    assert schemas(witness) == []
+
+
+def test_a_frozen_server_does_not_outlast_the_timeout(private_server: object) -> None:
+    from django_lockstep.embedded import EmbeddedServer
+
+    assert isinstance(private_server, EmbeddedServer)
+    assert private_server.pid is not None
+    frozen: list[int] = []
+
+    def freeze(event: Event) -> None:
+        if event.step == "sleeps" and not frozen:
+            children = subprocess.run(
+                ["pgrep", "-P", str(private_server.pid)], capture_output=True, text=True, check=True
+            ).stdout.split()
+            frozen.extend(int(pid) for pid in children)
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+
+    try:
+        report = load_spec(SLOW).run(private_server.dsn, timeout=1, on_event=freeze)
+        assert report.failure == "the timeout of 1 s ran out"
+    except CallTimeout:
+        pass
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("scratch", [False, True])
+def test_ctrl_c_ends_the_run_and_leaves_nothing(dsn: str, witness: Connection, scratch: bool) -> None:
+    def interrupt(event: Event) -> None:
+        if event.kind == "request" and event.step == "sleeps":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        load_spec(SLOW).run(dsn, scratch=scratch, on_event=interrupt)
+    assert schemas(witness) == []
+    wait_until(
+        lambda: value(
+            witness,
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' "
+            "AND pid <> pg_backend_pid() AND state = 'active')",
+        )
+    )
+
+
+def test_a_scratch_schema_is_all_that_the_sessions_see(dsn: str, witness: Connection) -> None:
+    """A table of the same name in the public schema is neither seen nor dropped."""
+    tables_made(dsn, "CREATE TABLE spec_account (mine int)", "INSERT INTO spec_account VALUES (7)")
+    try:
+        report = load_spec(DEADLOCK).run(dsn, scratch=True)
+        assert report.effects == ("40P01", "none")
+        assert value(witness, "SELECT mine FROM public.spec_account") == 7
+        assert schemas(witness) == []
+    finally:
+        tables_made(dsn, "DROP TABLE spec_account")
+
+
+def test_the_first_to_wait_is_the_victim_of_a_scratch_run(dsn: str) -> None:
+    spec = load_spec(DEADLOCK.replace("SET LOCAL deadlock_timeout = '10s';", ""))
+    for _ in range(10):
+        assert spec.run(dsn, scratch=True, permutations=[1], deadlock_timeout=0.05).reports[0].victims == (
+            "A",
+        )
+
+
+@pytest.mark.parametrize(
+    ("what_if", "effect"),
+    [(None, "40P01"), ("no_key", "40P01"), ("nowait", "55P03"), ("lock_timeout", "55P03")],
+)
+def test_what_would_happen_if_locks_were_asked_for_in_another_way(
+    dsn: str, what_if: str | None, effect: str
+) -> None:
+    spec = load_spec(DEADLOCK.replace("SET LOCAL deadlock_timeout = '10s';", ""))
+    report = spec.run(dsn, scratch=True, permutations=[1], what_if=what_if)  # type: ignore[arg-type]
+    assert report.effects == (effect,)
+
+
+def test_a_role_that_may_not_create_is_told_before_the_run(role: MakeRole) -> None:
+    with pytest.raises(
+        Refused, match=r"may not make a scratch schema in database \w+\. GRANT CREATE"
+    ) as caught:
+        load_spec(ONE).run(role(), scratch=True)
+    assert caught.value.sqlstate == "42501"
+
+
+def test_a_read_only_role_is_told_before_the_run(role: MakeRole, may_create: str) -> None:
+    dsn = role(grant=may_create, settings={"default_transaction_read_only": "on"})
+    with pytest.raises(Refused, match="Transactions are read-only here") as caught:
+        load_spec(ONE).run(dsn, scratch=True)
+    assert caught.value.sqlstate == "25006"
+
+
+def test_a_role_that_may_not_set_deadlock_timeout_has_the_servers(
+    role: MakeRole, may_create: str, witness: Connection
+) -> None:
+    spec = load_spec(DEADLOCK.replace("SET LOCAL deadlock_timeout = '10s';", ""))
+    report = spec.run(role(grant=may_create), scratch=True, permutations=[1])
+    assert report.effects == ("40P01",)
+    (note,) = report.notes
+    assert "may not set deadlock_timeout" in note
+    assert schemas(witness) == []
+
+
+def test_a_role_that_may_not_set_what_the_spec_sets_is_told_before_the_run(role: MakeRole) -> None:
+    with pytest.raises(
+        Refused, match=r"may not set deadlock_timeout, which the spec does\. Run it as a superuser"
+    ) as caught:
+        load_spec(DEADLOCK).run(role())
+    assert caught.value.sqlstate == "42501"
+    free = "session s setup { SET lock_timeout = '1s'; } step a { SELECT 1; }"
+    assert load_spec(free).run(role()).effects == ("none",)
+
+
+def test_what_a_killed_run_has_left_is_swept(dsn: str) -> None:
+    tables_made(dsn, "CREATE SCHEMA lockstep_0123456789abcdef")
+    report = load_spec(ONE).run(dsn, scratch=True)
+    assert report.notes == ("Removed lockstep_0123456789abcdef, which a run that was killed had left.",)
+
+
+def test_a_server_that_goes_away_is_an_error(dsn: str) -> None:
+    def terminate(event: Event) -> None:
+        if event.step == "sleeps" and event.kind == "request":
+            with closing(psycopg.connect(dsn, autocommit=True)) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'lockstep/%'"
+                )
+
+    with pytest.raises(LockstepError, match="connection to the server was lost"):
+        load_spec(SLOW).run(dsn, on_event=terminate)
+
+
+def test_a_session_whose_connection_ends_is_told_as_isolationtester_tells_it(dsn: str) -> None:
+    spec = load_spec(
+        "session s step dies { SELECT pg_terminate_backend(pg_backend_pid()); } step more { SELECT 1; }"
+    )
+    report = spec.run(dsn)
+    assert report.to_isolationtester().endswith(
+        "step dies: SELECT pg_terminate_backend(pg_backend_pid());\n"
+        "FATAL:  terminating connection due to administrator command\n"
+        "server closed the connection unexpectedly\n"
+        "\tThis probably means the server terminated abnormally\n"
+        "\tbefore or while processing the request.\n\n"
+        "failed to send query for step more: no connection to the server\n\n"
+    )
+    assert report.failure is not None
