@@ -9,8 +9,8 @@ use crate::connection::{Backend, Leash, Pool, Pooled, open};
 use crate::engine::Observer;
 use crate::error::Error;
 
-/// How long the clean-up may take; a frozen server must not hold the caller.
-const CLEARING: Duration = Duration::from_millis(500);
+/// How long the clean-up may take: a frozen server must not hold the caller, and a busy machine needs its time.
+const CLEARING: Duration = Duration::from_secs(2);
 
 pub(crate) struct Stage {
     conninfo: Arc<Conninfo>,
