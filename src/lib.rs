@@ -9,6 +9,7 @@
 //! | [`scenario`] | who locks what in which order, as data |
 //! | [`simulate`] | `simulate_deadlock`: the opposite-order scenario on the engine |
 //! | [`isolation`] | `.spec` files, run as PostgreSQL's isolation tester runs them |
+//! | [`together`] | the user's own code in lock-step, on the engine |
 //! | [`report`] | the result and its faces |
 //! | [`error`] | everything that can go wrong |
 //!
@@ -23,6 +24,7 @@ mod python;
 pub mod report;
 pub mod scenario;
 pub mod simulate;
+pub mod together;
 
 pub use error::{Error, ServerError};
 pub use simulate::{Options, simulate_deadlock};

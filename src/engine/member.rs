@@ -5,11 +5,14 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::schedule::Standing;
-use super::session::Driver;
+use super::session::{Driver, End};
 use super::step::{Step, StepKind, StepResult};
 use crate::connection::Aside;
 use crate::error::ServerError;
 use crate::report::{SessionOutcome, SessionReport, Statement};
+
+/// `deadlock_detected`.
+const DEADLOCK: &str = "40P01";
 
 /// A wait that the server told us of.
 #[derive(Clone, Debug)]
@@ -31,7 +34,10 @@ pub(super) enum Phase {
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) phase: Phase,
+    /// The backend that its steps run on.
     pub(super) backend_pid: Option<i32>,
+    /// All the backends that they have run on.
+    pub(super) backends: Vec<i32>,
     pub(super) finished: Option<Instant>,
     pub(super) statements: Vec<Statement>,
     /// Dropping it closes the session's gate.
@@ -46,9 +52,13 @@ pub(super) struct Member {
     pub(super) result: Option<StepResult>,
     /// What the server has said to it besides its answers, until somebody takes it.
     pub(super) asides: VecDeque<Aside>,
+    /// How its code ended.
+    pub(super) end: Option<End>,
     error: Option<ServerError>,
     lost: Option<String>,
     committed: bool,
+    /// Its last transaction was rolled back.
+    rolled_back: bool,
 }
 
 impl Member {
@@ -57,6 +67,7 @@ impl Member {
             name: name.to_owned(),
             phase: Phase::Coming,
             backend_pid: None,
+            backends: Vec::new(),
             finished: None,
             statements: Vec::new(),
             permits: Some(permits),
@@ -66,10 +77,25 @@ impl Member {
             locks_due: false,
             result: None,
             asides: VecDeque::new(),
+            end: None,
             error: None,
             lost: None,
             committed: false,
+            rolled_back: false,
         }
+    }
+
+    /// Its steps run on this backend from now on.
+    pub(super) fn move_to(&mut self, backend_pid: i32) {
+        self.backend_pid = Some(backend_pid);
+        if !self.backends.contains(&backend_pid) {
+            self.backends.push(backend_pid);
+        }
+    }
+
+    /// Whether the backend is one of its own.
+    pub(super) fn owns(&self, backend_pid: i32) -> bool {
+        self.backends.contains(&backend_pid)
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -119,6 +145,7 @@ impl Member {
         self.committed = false;
         self.held.clear();
         self.locks_due = false;
+        self.rolled_back = false;
     }
 
     /// What became of the released step.
@@ -126,32 +153,52 @@ impl Member {
         if let Some(statement) = self.statements.last_mut() {
             statement.finished = Some(seconds);
             statement.rows = result.rows();
-            statement.sqlstate = result.error().map(|error| error.sqlstate.clone());
+            statement.sqlstate = result.sqlstate();
         }
-        self.locks_due = kind == StepKind::Statement && matches!(result, StepResult::Done(_));
+        self.locks_due = kind.is_statement() && kind != StepKind::Alone && matches!(result, StepResult::Done(_));
         match result {
-            StepResult::Done(_) => self.committed |= kind == StepKind::Commit,
-            StepResult::Failed(error) => {
-                self.error.get_or_insert_with(|| error.clone());
+            StepResult::Done(_) => {
+                self.committed |= matches!(kind, StepKind::Commit | StepKind::Alone);
+                if !matches!(kind, StepKind::Statement) {
+                    // Its transaction is over, or has only just begun.
+                    self.held.clear();
+                    self.rolled_back = kind == StepKind::Rollback;
+                }
             }
+            StepResult::Failed(error) => self.keep(error),
             StepResult::Lost { why, last_words } => {
                 self.lost = Some(why.clone());
                 if let Some(words) = last_words {
-                    self.error.get_or_insert_with(|| (**words).clone());
+                    self.keep(words);
                 }
             }
         }
     }
 
+    /// Keeps the first error; a deadlock is what a run is about, and takes the place of any other.
+    fn keep(&mut self, error: &ServerError) {
+        let counts = self.error.as_ref().is_none_or(|kept| kept.sqlstate != DEADLOCK && error.sqlstate == DEADLOCK);
+        if counts {
+            self.error = Some(error.clone());
+        }
+    }
+
     /// The last thing that is said about it. `statement_timeout` is the session's own, if it has one.
     pub(super) fn report(&self, statement_timeout: Option<Duration>) -> SessionReport {
-        let error = self.error.as_ref();
+        let outcome = self.outcome(statement_timeout);
+        // Code may get over an error: then the statement tells of it, and the session does not.
+        let survived = outcome.is_well();
+        let raised = match &self.end {
+            Some(End::Raised { what, .. }) => Some(what.clone()),
+            _ => None,
+        };
+        let error = self.error.as_ref().filter(|error| !survived && self.is_how_it_ended(error));
         SessionReport {
             name: self.name.clone(),
             backend_pid: self.backend_pid,
-            outcome: self.outcome(statement_timeout),
+            outcome,
             sqlstate: error.map(|error| error.sqlstate.clone()),
-            message: error.map(|error| error.message.clone()).or_else(|| self.lost.clone()),
+            message: error.map(|error| error.message.clone()).or_else(|| self.lost.clone()).or(raised),
             detail: error.and_then(|error| error.detail.clone()),
             hint: error.and_then(|error| error.hint.clone()),
             context: error.and_then(|error| error.context.clone()),
@@ -159,10 +206,23 @@ impl Member {
         }
     }
 
+    /// Whether the session ended with this error, and not with another one after it.
+    fn is_how_it_ended(&self, error: &ServerError) -> bool {
+        match &self.end {
+            Some(End::Raised { sqlstate, .. }) => {
+                error.sqlstate == DEADLOCK || sqlstate.as_ref() == Some(&error.sqlstate)
+            }
+            _ => true,
+        }
+    }
+
     fn outcome(&self, statement_timeout: Option<Duration>) -> SessionOutcome {
-        let sqlstate = self.error.as_ref().map(|error| error.sqlstate.as_str());
+        let error = self.error.as_ref().filter(|error| self.is_how_it_ended(error));
+        let sqlstate = error.map(|error| error.sqlstate.as_str());
         match sqlstate {
-            Some("40P01") => SessionOutcome::DeadlockVictim,
+            Some(DEADLOCK) => SessionOutcome::DeadlockVictim,
+            _ if self.end == Some(End::Returned) && self.rolled_back => SessionOutcome::RolledBack,
+            _ if self.end == Some(End::Returned) => SessionOutcome::Committed,
             Some("55P03") => SessionOutcome::LockTimeout,
             Some("40001") => SessionOutcome::SerializationFailure,
             Some("57014") if self.cancelled => SessionOutcome::Cancelled,
@@ -170,6 +230,7 @@ impl Member {
             _ if self.lost.is_some() && self.cancelled => SessionOutcome::Cancelled,
             _ if self.lost.is_some() => SessionOutcome::Disconnected,
             Some(_) => SessionOutcome::Error,
+            None if matches!(self.end, Some(End::Raised { .. })) => SessionOutcome::Error,
             None if self.committed => SessionOutcome::Committed,
             None => SessionOutcome::Cancelled,
         }
@@ -184,7 +245,9 @@ impl Drop for Member {
             if !matches!(self.phase, Phase::Left) {
                 driver.leash.cut();
             }
-            let _ = driver.thread.join();
+            if let Some(thread) = driver.thread {
+                let _ = thread.join();
+            }
         }
     }
 }

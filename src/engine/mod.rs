@@ -20,5 +20,5 @@ pub use record::{Ending, Record};
 pub use run::{Run, Settled};
 pub use schedule::{Board, Decision, InOrder, Schedule, Standing};
 pub use script::{Fixed, Mailbox, Script};
-pub use session::{Gate, Message, SessionId, Stopped};
+pub use session::{Driver, End, Gate, Message, SessionId, Stopped};
 pub use step::{Step, StepKind, StepResult};

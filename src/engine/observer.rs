@@ -3,7 +3,10 @@
 //! `pg_blocking_pids` sees a wait within microseconds, costs a few more, and answers any role about any role (the
 //! manual's chapter "System Information Functions"). It also lists sessions that are merely ahead in the queue.
 
-use crate::connection::{Backend, Leash, Pooled};
+use std::sync::Arc;
+
+use crate::connection::conninfo::Conninfo;
+use crate::connection::{Backend, Leash, Pooled, open};
 use crate::error::Error;
 
 const DOING: &str = "watching who waits for whom";
@@ -52,10 +55,20 @@ enum Question {
     BlockedBy(Vec<i32>),
 }
 
+/// What is done to a backend from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// `pg_cancel_backend`.
+    Cancel,
+    /// `pg_terminate_backend`.
+    Terminate,
+}
+
 /// Watches the backends of one run.
 pub struct Observer {
     backend: Pooled,
     question: Question,
+    spare: Option<Arc<Conninfo>>,
 }
 
 impl Observer {
@@ -72,13 +85,19 @@ impl Observer {
             "opening the observer's transaction",
             leash,
         )?;
-        Ok(Self { backend, question: Question::Blockers })
+        Ok(Self { backend, question: Question::Blockers, spare: None })
+    }
+
+    /// What another connection is opened with when the observer's own is of no more use.
+    #[must_use]
+    pub fn with_spare(self, conninfo: Arc<Conninfo>) -> Self {
+        Self { spare: Some(conninfo), ..self }
     }
 
     /// An observer without a transaction of its own, for a connection that has other work to do as well.
     #[must_use]
     pub fn unbound(backend: Pooled) -> Self {
-        Self { backend, question: Question::Blockers }
+        Self { backend, question: Question::Blockers, spare: None }
     }
 
     /// From now on, only waits for one of these backends count.
@@ -89,6 +108,12 @@ impl Observer {
     /// The connection itself.
     pub fn backend(&mut self) -> &mut Backend {
         &mut self.backend
+    }
+
+    /// Whether its connection has ended; an operation that was cut short ends it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.backend.is_closed()
     }
 
     /// Which of these backends wait, and for whom.
@@ -161,6 +186,24 @@ impl Observer {
                 })
             })
             .collect())
+    }
+
+    /// Cancels the statements of these backends, or ends them. The role's own backends are admitted to it. Also when the
+    /// observer's connection was cut short: then it opens another one.
+    pub fn signal(&mut self, signal: Signal, pids: &[i32], leash: &Leash) {
+        let function = match signal {
+            Signal::Cancel => "pg_cancel_backend",
+            Signal::Terminate => "pg_terminate_backend",
+        };
+        let sql = format!("SELECT pg_catalog.{function}(pid) FROM pg_catalog.unnest('{}'::int[]) AS pid", array(pids));
+        // A failure means that the server does not answer, or that the backends are gone; that shows by itself.
+        if !self.backend.is_closed() {
+            let _ = self.backend.run(&sql, leash);
+        } else if let Some(conninfo) = &self.spare
+            && let Ok(mut backend) = open(conninfo, leash)
+        {
+            let _ = backend.run(&sql, leash);
+        }
     }
 
     /// Runs `last` in the observer's transaction, commits it, and gives the connection back.

@@ -14,6 +14,8 @@ pub enum Ending {
     Timeout,
     /// The caller wanted it to end.
     Halted,
+    /// The schedule has given up: it cannot be followed.
+    GivenUp,
     /// A session outside the run holds what is waited for, and does not let go.
     Outsider,
     /// The caller's own idle transaction holds what is waited for: nobody can ever let go.
@@ -49,10 +51,8 @@ impl Record {
             _ if any(SessionOutcome::LockTimeout) => Outcome::LockTimeout,
             _ if any(SessionOutcome::StatementTimeout) => Outcome::StatementTimeout,
             _ if any(SessionOutcome::SerializationFailure) => Outcome::SerializationFailure,
-            Ending::Complete if self.sessions.iter().all(|session| session.outcome == SessionOutcome::Committed) => {
-                Outcome::NoConflict
-            }
-            Ending::Complete | Ending::Slipped => Outcome::Error,
+            Ending::Complete if self.sessions.iter().all(|session| session.outcome.is_well()) => Outcome::NoConflict,
+            Ending::Complete | Ending::Slipped | Ending::GivenUp => Outcome::Error,
         }
     }
 

@@ -74,6 +74,8 @@ pub enum Decision {
     Rest,
     /// The clock that decides the victim has run away (the machine stalled): do this run again.
     Slipped,
+    /// This schedule cannot be followed any further, and knows why.
+    GiveUp,
 }
 
 /// Decides what is released next.

@@ -41,6 +41,13 @@ pub enum Message {
         /// When.
         at: Instant,
     },
+    /// A session runs on this backend from now on.
+    Located {
+        /// Who.
+        session: SessionId,
+        /// The backend.
+        backend_pid: i32,
+    },
     /// The server said something besides its answers.
     Aside {
         /// To whom.
@@ -52,6 +59,22 @@ pub enum Message {
     Left {
         /// Who.
         session: SessionId,
+        /// How, where its steps alone do not tell.
+        end: Option<End>,
+    },
+}
+
+/// How code that drove a session came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It returned.
+    Returned,
+    /// It raised an exception.
+    Raised {
+        /// Which, in one line.
+        what: String,
+        /// The SQLSTATE, where it came from the server.
+        sqlstate: Option<String>,
     },
 }
 
@@ -61,8 +84,9 @@ impl Message {
         match *self {
             Self::Arrived { session, .. }
             | Self::Finished { session, .. }
+            | Self::Located { session, .. }
             | Self::Aside { session, .. }
-            | Self::Left { session } => session,
+            | Self::Left { session, .. } => session,
         }
     }
 }
@@ -77,17 +101,28 @@ pub struct Gate {
     session: SessionId,
     messages: Sender<Message>,
     permits: Receiver<()>,
+    end: Option<End>,
 }
 
 impl Gate {
     pub(super) fn new(session: SessionId, messages: Sender<Message>, permits: Receiver<()>) -> Self {
-        Self { session, messages, permits }
+        Self { session, messages, permits, end: None }
     }
 
     /// Announces the next step and blocks until it is released.
     pub fn arrive(&self, step: Step) -> Result<(), Stopped> {
         self.messages.send(Message::Arrived { session: self.session, step }).map_err(|_| Stopped)?;
         self.permits.recv().map_err(|_| Stopped)
+    }
+
+    /// Tells which backend the next steps run on, before they can wait there. A session may change it.
+    pub fn locate(&self, backend_pid: i32) {
+        let _ = self.messages.send(Message::Located { session: self.session, backend_pid });
+    }
+
+    /// Ends the session, and says how its code ended.
+    pub fn leave(mut self, end: End) {
+        self.end = Some(end);
     }
 
     /// An ear for what the server says besides its answers.
@@ -108,20 +143,29 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        let _ = self.messages.send(Message::Left { session: self.session });
+        let _ = self.messages.send(Message::Left { session: self.session, end: self.end.take() });
     }
 }
 
 /// What a session runs on: how to cancel it from outside, and how to make its thread let go.
 pub struct Driver {
-    /// Cancels what its backend does; absent where the driver has a way of its own.
+    /// Cancels what its backend does; absent where the connection is not ours: then the observer is asked to do it.
     pub cancel: Option<CancelHandle>,
     /// Has a waiting session tell what the server has said so far.
     pub nudge: Nudge,
     /// Cutting it makes a blocked call return, whatever the server does.
     pub leash: Leash,
-    /// The thread; ends when its gate is closed.
-    pub thread: JoinHandle<()>,
+    /// The thread; ends when its gate is closed. Absent where it is not ours to wait for: then the session is over when
+    /// its gate is dropped.
+    pub thread: Option<JoinHandle<()>>,
+}
+
+impl Driver {
+    /// For a session whose thread and connection are somebody else's.
+    #[must_use]
+    pub fn foreign() -> Self {
+        Self { cancel: None, nudge: Nudge::default(), leash: Leash::new(None), thread: None }
+    }
 }
 
 /// Starts a session that takes the steps of a script on a pooled connection.
@@ -137,7 +181,7 @@ pub(super) fn start_sql(name: &str, mut backend: Pooled, script: Box<dyn Script>
             move || drive_sql(backend, script, gate, &leash)
         })
         .map_err(|error| Error::Bug { what: format!("no thread for session {name}: {error}") })?;
-    Ok(Driver { cancel: Some(cancel), nudge, leash, thread })
+    Ok(Driver { cancel: Some(cancel), nudge, leash, thread: Some(thread) })
 }
 
 fn drive_sql(mut backend: Pooled, mut script: Box<dyn Script>, gate: Gate, leash: &Leash) {
@@ -160,8 +204,8 @@ fn drive_sql(mut backend: Pooled, mut script: Box<dyn Script>, gate: Gate, leash
             }
         };
         in_transaction = match (kind, &result) {
-            (_, StepResult::Lost { .. }) | (StepKind::Commit | StepKind::Rollback, _) => false,
-            (StepKind::Begin | StepKind::Statement, _) => true,
+            (_, StepResult::Lost { .. }) | (StepKind::Commit | StepKind::Rollback | StepKind::Alone, _) => false,
+            (StepKind::Begin | StepKind::Opening | StepKind::Statement, _) => true,
         };
         gate.finish(result.clone(), pid);
         last = Some(result);

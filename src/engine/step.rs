@@ -8,12 +8,24 @@ use crate::error::ServerError;
 pub enum StepKind {
     /// Begins the transaction and says which backend it runs on.
     Begin,
+    /// The first statement of a transaction whose BEGIN the driver sends along with it, unasked.
+    Opening,
     /// Anything in between; it may wait for a lock, and fail.
     Statement,
+    /// A statement outside any transaction, which is one of its own: when it is through, it holds nothing.
+    Alone,
     /// Ends the transaction well; it may wait (a deferred constraint) and fail.
     Commit,
     /// Ends the transaction without a trace.
     Rollback,
+}
+
+impl StepKind {
+    /// Whether it is a statement, of whatever kind.
+    #[must_use]
+    pub fn is_statement(self) -> bool {
+        matches!(self, Self::Opening | Self::Statement | Self::Alone)
+    }
 }
 
 /// One statement of one session.
@@ -77,6 +89,12 @@ impl StepResult {
             Self::Done(results) => results.last().map(|result| result.affected),
             _ => None,
         }
+    }
+
+    /// The SQLSTATE of the error, if there was one; an error of the driver's own has none.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<String> {
+        self.error().map(|error| error.sqlstate.clone()).filter(|sqlstate| !sqlstate.is_empty())
     }
 
     /// The server's error, if there was one.

@@ -7,11 +7,13 @@ mod catalogue;
 mod dsn;
 mod errors;
 mod event;
+mod gate;
 mod report;
 mod session_report;
 mod simulate;
 mod spec;
 mod timeline;
+mod together;
 
 use pyo3::prelude::*;
 
@@ -25,6 +27,8 @@ mod _core {
     #[pymodule_export]
     use super::event::PyEvent;
     #[pymodule_export]
+    use super::gate::PyGate;
+    #[pymodule_export]
     use super::report::{PyReport, PyServer};
     #[pymodule_export]
     use super::session_report::{PySessionReport, PyStatement};
@@ -34,6 +38,8 @@ mod _core {
     use super::spec::{PySpec, PySpecReport, parse_spec};
     #[pymodule_export]
     use super::timeline::PyTimeline;
+    #[pymodule_export]
+    use super::together::PyTogether;
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 

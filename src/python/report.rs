@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::event::PyEvent;
-use super::session_report::PySessionReport;
+use super::session_report::{PySessionReport, Yield};
 use crate::report::{Report, Server, WIDTH};
 
 /// The server that a run took place on. Frozen.
@@ -54,12 +54,25 @@ impl PyServer {
 
 /// What happened in one run. Frozen.
 #[pyclass(name = "Report", module = "django_lockstep", frozen, eq)]
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct PyReport(Report);
+pub(super) struct PyReport(Report, Vec<Yield>);
 
 impl From<Report> for PyReport {
     fn from(report: Report) -> Self {
-        Self(report)
+        Self(report, Vec::new())
+    }
+}
+
+impl PyReport {
+    /// The report of a run of callables, with what each of them returned or raised.
+    pub(super) fn of_callables(report: Report, yields: Vec<Yield>) -> Self {
+        Self(report, yields)
+    }
+}
+
+// What callables return need not be comparable.
+impl PartialEq for PyReport {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 }
 
@@ -83,7 +96,14 @@ impl PyReport {
     }
     #[getter]
     fn sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.0.sessions.iter().cloned().map(PySessionReport::from))
+        let sessions = self.0.sessions.iter().enumerate();
+        PyTuple::new(
+            py,
+            sessions.map(|(index, session)| match self.1.get(index) {
+                Some(made) => PySessionReport::of_callable(session.clone(), made.clone_ref(py)),
+                None => session.clone().into(),
+            }),
+        )
     }
     #[getter]
     fn events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {

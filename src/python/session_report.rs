@@ -55,12 +55,34 @@ impl PyStatement {
 
 /// What became of one session. Frozen.
 #[pyclass(name = "SessionReport", module = "django_lockstep", frozen, eq)]
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct PySessionReport(SessionReport);
+pub(super) struct PySessionReport(SessionReport, Option<Yield>);
+
+/// What a callable returned or raised; `None` is Python's.
+#[derive(FromPyObject)]
+pub(super) struct Yield(Py<PyAny>, Py<PyAny>);
+
+impl Yield {
+    pub(super) fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self(self.0.clone_ref(py), self.1.clone_ref(py))
+    }
+}
 
 impl From<SessionReport> for PySessionReport {
     fn from(report: SessionReport) -> Self {
-        Self(report)
+        Self(report, None)
+    }
+}
+
+impl PySessionReport {
+    pub(super) fn of_callable(report: SessionReport, made: Yield) -> Self {
+        Self(report, Some(made))
+    }
+}
+
+// What callables return need not be comparable.
+impl PartialEq for PySessionReport {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 }
 
@@ -101,6 +123,14 @@ impl PySessionReport {
     #[getter]
     fn statements<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.0.statements.iter().cloned().map(PyStatement))
+    }
+    #[getter]
+    fn result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.1.as_ref().map(|made| made.0.clone_ref(py))
+    }
+    #[getter]
+    fn exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.1.as_ref().map(|made| made.1.clone_ref(py))
     }
     fn __repr__(&self) -> String {
         format!("<SessionReport {} {}>", self.0.name, self.0.outcome)

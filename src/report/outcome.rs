@@ -51,11 +51,21 @@ named! {
     }
 }
 
+impl SessionOutcome {
+    /// Whether it ended as its own code wanted.
+    #[must_use]
+    pub fn is_well(self) -> bool {
+        matches!(self, Self::Committed | Self::RolledBack)
+    }
+}
+
 named! {
     /// How one session ended.
     SessionOutcome {
         /// Its transaction was committed.
         Committed => "committed",
+        /// Its own code rolled its last transaction back, and returned.
+        RolledBack => "rolled_back",
         /// PostgreSQL aborted it with 40P01.
         DeadlockVictim => "deadlock_victim",
         /// It gave up with 55P03.

@@ -29,6 +29,7 @@ pub(super) fn report(
     let story = Story {
         outcome,
         hidden: record.ending == Ending::Hidden,
+        code: false,
         sessions: &record.sessions,
         events: &record.events,
         victims: &victims,

@@ -36,13 +36,19 @@ impl Run<'_> {
                     self.hear(said);
                 }
             }
+            Message::Located { session: SessionId(index), backend_pid } => {
+                if let Some(member) = self.members.get_mut(index) {
+                    member.move_to(backend_pid);
+                }
+            }
             Message::Aside { session: SessionId(index), aside } => {
                 if let Some(member) = self.members.get_mut(index) {
                     member.asides.push_back(aside);
                 }
             }
-            Message::Left { session: SessionId(index) } => {
+            Message::Left { session: SessionId(index), end } => {
                 if let Some(member) = self.members.get_mut(index) {
+                    member.end = end;
                     member.phase = Phase::Left;
                 }
             }
@@ -72,7 +78,9 @@ impl Run<'_> {
             self.edges_at_deadlock = Some(self.edges());
         }
         let Some(member) = self.members.get_mut(index) else { return };
-        member.backend_pid = backend_pid.or(member.backend_pid);
+        if let Some(backend_pid) = backend_pid {
+            member.move_to(backend_pid);
+        }
         member.finished = Some(at);
         let Phase::Running { step, .. } = std::mem::replace(&mut member.phase, Phase::Coming) else { return };
         member.conclude(step.kind, result, seconds);
@@ -97,7 +105,7 @@ fn tell(member: &Member, step: &Step, result: &StepResult, seconds: f64) -> Even
     let kind = match (result, step.kind) {
         (StepResult::Failed(_) | StepResult::Lost { .. }, _) => EventKind::Error,
         (_, StepKind::Begin) => EventKind::Begin,
-        (_, StepKind::Statement) => EventKind::Acquired,
+        (_, StepKind::Opening | StepKind::Statement | StepKind::Alone) => EventKind::Acquired,
         (_, StepKind::Commit) => EventKind::Commit,
         (_, StepKind::Rollback) => EventKind::Rollback,
     };
@@ -108,7 +116,7 @@ fn tell(member: &Member, step: &Step, result: &StepResult, seconds: f64) -> Even
     Event {
         statement: Some(step.sql.clone()),
         source: step.source.clone(),
-        sqlstate: result.error().map(|error| error.sqlstate.clone()),
+        sqlstate: result.sqlstate(),
         message: result.error().map(|error| error.message.clone()).or(lost),
         rows: result.rows(),
         ..event(seconds, &member.name, member.backend_pid, kind, &step.name)

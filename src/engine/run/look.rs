@@ -68,7 +68,7 @@ impl Run<'_> {
     }
 
     fn name_of(&self, pid: i32) -> String {
-        match self.members.iter().find(|member| member.backend_pid == Some(pid)) {
+        match self.members.iter().find(|member| member.owns(pid)) {
             Some(member) => member.name.clone(),
             None if pid == 0 => "a prepared transaction".to_owned(),
             None => format!("pid {pid}"),
@@ -77,7 +77,7 @@ impl Run<'_> {
 
     /// Whether somebody outside the run keeps it from ever ending.
     fn judge_outsiders(&mut self, now: Instant) -> Result<Option<Ending>, Error> {
-        let ours: Vec<i32> = self.members.iter().filter_map(|member| member.backend_pid).collect();
+        let ours: Vec<i32> = self.members.iter().flat_map(|member| member.backends.iter().copied()).collect();
         let mut strangers = Vec::new();
         let mut patient = true;
         for member in &self.members {

@@ -22,7 +22,7 @@ use super::observer::{Observer, Outsider};
 use super::record::{Ending, Record};
 use super::schedule::{Board, Decision, Schedule};
 use super::script::Script;
-use super::session::{Gate, Message, SessionId, start_sql};
+use super::session::{Driver, Gate, Message, SessionId, start_sql};
 use crate::connection::{Leash, Pooled};
 use crate::error::Error;
 use crate::report::Edge;
@@ -91,10 +91,20 @@ impl<'a> Run<'a> {
 
     /// Adds a session that takes the steps of `script` on `backend`.
     pub fn add(&mut self, name: &str, backend: Pooled, script: Box<dyn Script>) -> Result<SessionId, Error> {
+        self.admit(name, |_, gate| start_sql(name, backend, script, gate))
+    }
+
+    /// Adds a session that somebody else drives: `start` is given its gate, and sees to it that somebody waits there
+    /// before every step. The session is over when the gate is dropped.
+    pub fn admit(
+        &mut self,
+        name: &str,
+        start: impl FnOnce(SessionId, Gate) -> Result<Driver, Error>,
+    ) -> Result<SessionId, Error> {
         let session = SessionId(self.members.len());
         let (permits, gate) = channel();
         let gate = Gate::new(session, self.sender.clone(), gate);
-        let driver = start_sql(name, backend, script, gate)?;
+        let driver = start(session, gate)?;
         self.members.push(Member::new(name, permits, driver));
         Ok(session)
     }
@@ -155,6 +165,7 @@ impl<'a> Run<'a> {
                     Decision::HoldUntil(moment) => wake = moment.saturating_duration_since(Instant::now()),
                     Decision::Rest => {}
                     Decision::Slipped => return Ok(Ending::Slipped),
+                    Decision::GiveUp => return Ok(Ending::GivenUp),
                 }
             }
             if self.members.iter().any(|member| member.running_pid().is_some()) {

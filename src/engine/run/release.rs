@@ -26,7 +26,11 @@ impl Run<'_> {
             sqlstate: None,
             source: step.source.clone(),
         });
-        let asked = (step.kind == StepKind::Statement).then(|| Event {
+        let begun = (step.kind == StepKind::Opening).then(|| Event {
+            statement: Some("BEGIN".to_owned()),
+            ..event(at, &member.name, member.backend_pid, EventKind::Begin, "BEGIN")
+        });
+        let asked = step.kind.is_statement().then(|| Event {
             statement: Some(step.sql.clone()),
             source: step.source.clone(),
             ..event(at, &member.name, member.backend_pid, EventKind::Request, &step.name)
@@ -34,8 +38,8 @@ impl Run<'_> {
         member.phase = Phase::Running { step, released: now, seen: None };
         self.looks = 0;
         self.next_look = now + FIRST_LOOK;
-        if let Some(asked) = asked {
-            self.journal.record(asked);
+        for told in begun.into_iter().chain(asked) {
+            self.journal.record(told);
             if self.journal.is_halted() {
                 return;
             }

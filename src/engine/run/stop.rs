@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Run;
-use crate::connection::{CancelHandle, cancel_all};
+use crate::connection::{CancelHandle, Leash, cancel_all};
 use crate::engine::journal::event;
-use crate::engine::member::Phase;
+use crate::engine::member::{Member, Phase};
+use crate::engine::observer::Signal;
 use crate::report::EventKind;
 
 /// How long sessions that are being stopped have to end by themselves before they are cut off.
@@ -37,6 +38,7 @@ impl Run<'_> {
             if !running.is_empty() {
                 cancel_all(&running, deadline.saturating_duration_since(Instant::now()));
             }
+            self.signal_foreign(Signal::Cancel, |member| member.running_pid().into_iter().collect());
             let again = Instant::now() + CANCEL_AGAIN;
             while !self.board().is_over() {
                 match self.inbox.recv_timeout(again.saturating_duration_since(Instant::now())) {
@@ -52,12 +54,25 @@ impl Run<'_> {
                 driver.leash.cut();
             }
         }
+        self.signal_foreign(Signal::Terminate, |member| match member.phase {
+            Phase::Left => Vec::new(),
+            _ => member.backends.clone(),
+        });
         // The last words of those that were cut off.
         while !self.board().is_over() {
             match self.inbox.recv_timeout(STOP_PATIENCE) {
                 Ok(message) => self.hear(message),
                 Err(_) => break,
             }
+        }
+    }
+
+    /// Has the observer signal backends of sessions whose connections are not ours.
+    fn signal_foreign(&mut self, signal: Signal, of: impl Fn(&Member) -> Vec<i32>) {
+        let foreign = |member: &&Member| member.driver.as_ref().is_some_and(|driver| driver.cancel.is_none());
+        let pids: Vec<i32> = self.members.iter().filter(foreign).flat_map(of).collect();
+        if !pids.is_empty() {
+            self.observer.signal(signal, &pids, &Leash::lasting(STOP_PATIENCE));
         }
     }
 }

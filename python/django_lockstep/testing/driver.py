@@ -1,0 +1,47 @@
+"""What is asked of the two drivers, psycopg 3 and psycopg2, beyond the DB-API."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+IDLE = 0
+"""``PQTRANS_IDLE``: no transaction is open (libpq's PQtransactionStatus)."""
+
+
+def backend_pid(connection: Any) -> int:
+    """Return the backend that libpq knows; behind a pooler it is the pooler's number."""
+    info = getattr(connection, "info", None)
+    return int(info.backend_pid if info is not None else connection.get_backend_pid())
+
+
+def transaction_status(connection: Any) -> int:
+    """Return libpq's PQtransactionStatus."""
+    pgconn = getattr(connection, "pgconn", None)
+    return int(pgconn.transaction_status if pgconn is not None else connection.get_transaction_status())
+
+
+def server_error(error: BaseException) -> BaseException | None:
+    """Return the driver's own exception below Django's, if the server sent it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if sqlstate(seen):
+            return seen
+        seen = seen.__cause__
+    return None
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return an exception's SQLSTATE; psycopg2 calls it ``pgcode``."""
+    found = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return found if isinstance(found, str) else None
+
+
+def shut_down(connection: Any) -> None:
+    """Shut the connection's socket down, so that whoever waits there returns; also from another thread."""
+    with suppress(Exception):  # it may be closed, or be closed this very moment
+        # A socket of a duplicate, so that closing ours does not close the driver's.
+        with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,51 @@
+"""Where code is: the nearest frame outside Django and this package."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+NOT_THE_USERS = ("django", "django_lockstep", "psycopg", "psycopg2", "psycopg_pool", "contextlib", "threading", "asgiref")
+"""The packages and modules between the user's code and the server."""
+
+
+def nearest_source(frame: FrameType | None = None) -> str | None:
+    """Return ``file:line`` of the nearest frame that is the user's, from ``frame`` (or the caller) outwards."""
+    frame = frame or sys._getframe(1)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in NOT_THE_USERS:
+            return _place(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def source_of(function: Callable[..., Any]) -> str | None:
+    """Return ``file:line`` of a callable's definition."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return _place(code.co_filename, code.co_firstlineno) if code is not None else None
+
+
+def source_of_thread(ident: int | None) -> str | None:
+    """Return ``file:line`` of where a thread is at this moment."""
+    frame = sys._current_frames().get(ident) if ident is not None else None
+    if frame is None:
+        return None
+    return nearest_source(frame) or _place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _place(filename: str, line: int) -> str:
+    path = Path(filename)
+    try:
+        return f"{path.relative_to(Path.cwd())}:{line}"
+    except (ValueError, OSError):  # elsewhere, or a working directory that is gone
+        return f"{path}:{line}"

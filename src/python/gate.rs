@@ -1,0 +1,89 @@
+//! A session's gate, as the Python thread that drives it sees it.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+
+use crate::connection::ResultSet;
+use crate::engine::{End, Gate, Step, StepKind, StepResult};
+use crate::error::ServerError;
+
+/// Where a session's thread waits before each step. One thread's; dropping it ends the session.
+#[pyclass(name = "Gate", module = "django_lockstep._core", frozen)]
+pub(super) struct PyGate(Mutex<Option<Gate>>);
+
+impl From<Gate> for PyGate {
+    fn from(gate: Gate) -> Self {
+        Self(Mutex::new(Some(gate)))
+    }
+}
+
+impl PyGate {
+    fn with<T>(&self, act: impl FnOnce(&Gate) -> T) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(act)
+    }
+}
+
+#[pymethods]
+impl PyGate {
+    /// Announce a step and wait until it is released; ``False`` when the run is over. The GIL is released meanwhile.
+    #[pyo3(signature = (kind, name, statement, source))]
+    fn arrive(&self, py: Python<'_>, kind: &str, name: String, statement: String, source: Option<String>) -> bool {
+        let kind = match kind {
+            "opening" => StepKind::Opening,
+            "alone" => StepKind::Alone,
+            "commit" => StepKind::Commit,
+            "rollback" => StepKind::Rollback,
+            _ => StepKind::Statement,
+        };
+        let step = Step { kind, name, sql: statement, source };
+        py.detach(|| self.with(|gate| gate.arrive(step)).is_some_and(|released| released.is_ok()))
+    }
+
+    /// Tell the backend that the next steps run on.
+    fn locate(&self, backend_pid: i32) {
+        self.with(|gate| gate.locate(backend_pid));
+    }
+
+    /// Tell that the released step is through, and how many rows it returned or touched.
+    #[pyo3(signature = (rows = None))]
+    fn finish(&self, rows: Option<u64>) {
+        let results = rows.map(|affected| ResultSet { affected, ..ResultSet::default() });
+        self.with(|gate| gate.finish(StepResult::Done(results.into_iter().collect()), None));
+    }
+
+    /// Tell that the server refused the released step.
+    #[pyo3(signature = (sqlstate, message, *, severity, detail, hint, context))]
+    fn fail(
+        &self,
+        sqlstate: String,
+        message: String,
+        severity: Option<String>,
+        detail: Option<String>,
+        hint: Option<String>,
+        context: Option<String>,
+    ) {
+        let severity = severity.unwrap_or_else(|| "ERROR".to_owned());
+        let error = ServerError { severity, sqlstate, message, detail, hint, context };
+        let result = if error.is_fatal() {
+            StepResult::Lost { why: error.message.clone(), last_words: Some(Box::new(error)) }
+        } else {
+            StepResult::Failed(error)
+        };
+        self.with(|gate| gate.finish(result, None));
+    }
+
+    /// Tell that the connection ended during the released step.
+    fn lose(&self, why: String) {
+        self.with(|gate| gate.finish(StepResult::Lost { why, last_words: None }, None));
+    }
+
+    /// End the session: ``raised`` is what its code raised, in one line.
+    #[pyo3(signature = (raised = None, sqlstate = None))]
+    fn leave(&self, raised: Option<String>, sqlstate: Option<String>) {
+        let gate = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(gate) = gate {
+            gate.leave(raised.map_or(End::Returned, |what| End::Raised { what, sqlstate }));
+        }
+    }
+}

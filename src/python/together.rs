@@ -1,0 +1,147 @@
+//! Runs of the user's own code, as Python calls them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+
+use super::caller::PythonCaller;
+use super::gate::PyGate;
+use super::report::{PyReport, PyServer};
+use super::session_report::Yield;
+use super::{arguments, errors};
+use crate::connection::Leash;
+use crate::connection::conninfo::{Conninfo, SystemEnvironment};
+use crate::engine::{Driver, Gate, Schedule, SessionId, supervise};
+use crate::error::Error;
+use crate::together::{Given, Told, Together, Turns};
+
+/// Watches runs of callables, one after the other, on one connection of its own.
+#[pyclass(name = "Together", module = "django_lockstep._core", frozen)]
+pub(super) struct PyTogether(Mutex<Option<Together>>);
+
+#[pymethods]
+impl PyTogether {
+    #[new]
+    fn new(py: Python<'_>, dsn: &str, timeout: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let timeout = seconds(py, timeout)?;
+        let leash = Leash::new(Some(Instant::now() + timeout));
+        let mut caller = PythonCaller::new(None, None);
+        let opened = py.detach(|| {
+            let conninfo = Conninfo::resolve(dsn, &SystemEnvironment)?;
+            supervise(&mut caller, &leash, |_| Together::open(conninfo, &leash))
+        });
+        answer(py, caller, opened).map(|together| Self(Mutex::new(Some(together))))
+    }
+
+    #[getter]
+    fn server(&self, py: Python<'_>) -> PyResult<PyServer> {
+        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let together = slot.as_ref().ok_or_else(|| errors::to_python(py, &closed()))?;
+        Ok(together.server().clone().into())
+    }
+
+    /// The ``deadlock_timeout``, in seconds, that each session shall set for itself; ``None``: the server's.
+    #[getter]
+    fn session_deadlock_timeout(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let together = slot.as_ref().ok_or_else(|| errors::to_python(py, &closed()))?;
+        Ok(together.session_deadlock_timeout().map(|timeout| timeout.as_secs_f64()))
+    }
+
+    /// Run one session for each name: ``start(number, gate)`` is called for each, and ``collect()`` when the run is over:
+    /// it returns sentences for the report's notes, and what each callable returned and raised.
+    #[pyo3(signature = (names, start, collect, order, timeout, on_event = None))]
+    #[expect(clippy::too_many_arguments, reason = "they are the keywords of a Python function")]
+    fn run(
+        &self,
+        py: Python<'_>,
+        names: Vec<String>,
+        start: Py<PyAny>,
+        collect: &Bound<'_, PyAny>,
+        order: Option<Vec<usize>>,
+        timeout: &Bound<'_, PyAny>,
+        on_event: Option<Py<PyAny>>,
+    ) -> PyResult<PyReport> {
+        let timeout = seconds(py, timeout)?;
+        let Some(order) = order else {
+            let told = self.conduct(py, &names, &start, &mut Turns::default(), timeout, on_event)?;
+            return completed(told, collect);
+        };
+        let mut given = Given::new(names.clone(), order.into_iter().map(SessionId).collect());
+        let told = self.conduct(py, &names, &start, &mut given, timeout, on_event)?;
+        let Some(trouble) = given.trouble() else { return completed(told, collect) };
+        let hint = "Give an order that the sessions can take, or only its beginning: the rest goes on in turns.";
+        Err(errors::to_python(py, &Error::usage(trouble, hint)))
+    }
+
+    /// End the connection.
+    fn close(&self, py: Python<'_>) {
+        let together = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(together));
+    }
+}
+
+impl PyTogether {
+    /// Runs the sessions under any schedule. The GIL is released.
+    pub(super) fn conduct(
+        &self,
+        py: Python<'_>,
+        names: &[String],
+        start: &Py<PyAny>,
+        schedule: &mut dyn Schedule,
+        timeout: Duration,
+        on_event: Option<Py<PyAny>>,
+    ) -> PyResult<Told> {
+        let mut caller = PythonCaller::new(None, on_event);
+        let mut failure = None;
+        let mut begin = |session: SessionId, gate: Gate| {
+            Python::attach(|py| start.call1(py, (session.0, PyGate::from(gate)))).map_err(|error| {
+                failure = Some(error);
+                Error::Halted
+            })?;
+            Ok(Driver::foreign())
+        };
+        let leash = Leash::new(Some(Instant::now() + timeout));
+        let told = py.detach(|| {
+            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let together = slot.as_mut().ok_or_else(closed)?;
+            supervise(&mut caller, &leash, |line| together.run(names, &mut begin, schedule, timeout, line, &leash))
+        });
+        match failure {
+            Some(failure) => Err(failure),
+            None => answer(py, caller, told),
+        }
+    }
+}
+
+/// The report of a run, with what only Python knows of it.
+pub(super) fn completed(told: Told, collect: &Bound<'_, PyAny>) -> PyResult<PyReport> {
+    let (notes, yields): (Vec<String>, Vec<Yield>) = collect.call0()?.extract()?;
+    let mut report = told.report;
+    report.notes.extend(notes);
+    Ok(PyReport::of_callables(report, yields))
+}
+
+fn answer<T>(py: Python<'_>, caller: PythonCaller, result: Result<T, Error>) -> PyResult<T> {
+    match (caller.into_raised(), result) {
+        (Some(raised), _) => Err(raised),
+        (None, Ok(value)) => Ok(value),
+        (None, Err(error)) => Err(errors::to_python(py, &error)),
+    }
+}
+
+fn seconds(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    let timeout = arguments::seconds("timeout", given).and_then(|seconds| {
+        let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
+        // A century is no bound, and the clock cannot be asked for much more.
+        timeout.filter(|timeout| timeout.as_secs() < 3_200_000_000).ok_or_else(|| {
+            Error::usage(format!("timeout cannot be {seconds}"), "Give timeout as a number of seconds above zero.")
+        })
+    });
+    timeout.map_err(|error| errors::to_python(py, &error))
+}
+
+fn closed() -> Error {
+    Error::Bug { what: "a run was begun after its observer had been closed".to_owned() }
+}

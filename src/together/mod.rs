@@ -1,0 +1,163 @@
+//! The user's own code in lock-step: sessions whose threads and connections are somebody else's, on the one engine.
+//!
+//! A [`Together`] is one observer, kept for as many runs as are wanted. A run is given names, somebody who starts a session
+//! at its [`Gate`], and a [`Schedule`]; it comes back as a [`Report`].
+
+mod order;
+mod pace;
+
+pub use order::{Given, Turns};
+pub use pace::Paced;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connection::conninfo::Conninfo;
+use crate::connection::{Facts, Leash, Pool, open};
+use crate::engine::caller::Line;
+use crate::engine::{Driver, Ending, Gate, Observer, Record, Run, Schedule, SessionId};
+use crate::error::Error;
+use crate::report::{Report, Server, Story, explain};
+
+/// `deadlock_timeout` for sessions whose role may set it: PostgreSQL's least.
+const SHORT: Duration = Duration::from_millis(1);
+/// How much later than due a spent check may come on a busy machine.
+const SPENT_MARGIN: Duration = Duration::from_millis(4);
+/// An outsider in the way is waited for this long beyond the server's own check for deadlocks.
+const OUTSIDER_GRACE: Duration = Duration::from_secs(1);
+/// How long saying good-bye may take; a frozen server must not hold the caller.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Starts the session of that number; it must take every step of its gate, on a thread of its own.
+pub type Start<'a> = dyn FnMut(SessionId, Gate) -> Result<Driver, Error> + Send + 'a;
+
+/// How a run of code ended, and the whole of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// How it came to its end.
+    pub ending: Ending,
+    /// What happened.
+    pub report: Report,
+}
+
+/// Watches runs of code, one after the other.
+pub struct Together {
+    conninfo: Arc<Conninfo>,
+    facts: Facts,
+    observer: Option<Observer>,
+}
+
+impl Together {
+    /// Opens the observer's connection.
+    pub fn open(conninfo: Conninfo, leash: &Leash) -> Result<Self, Error> {
+        let conninfo = Arc::new(conninfo);
+        let (observer, facts) = observe(&conninfo, leash)?;
+        Ok(Self { conninfo, facts, observer: Some(observer) })
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.facts.server
+    }
+
+    /// The `deadlock_timeout` that sessions shall set for themselves, if their role may. A short one: what a run waits for
+    /// is an answer, and who is aborted does not hang on it (see [`Paced`]).
+    #[must_use]
+    pub fn session_deadlock_timeout(&self) -> Option<Duration> {
+        self.facts.server.may_set_deadlock_timeout.then_some(SHORT)
+    }
+
+    /// Runs one session for each name, in the order that `schedule` decides, until all have ended or `leash` does.
+    pub fn run(
+        &mut self,
+        names: &[String],
+        start: &mut Start<'_>,
+        schedule: &mut dyn Schedule,
+        timeout: Duration,
+        line: &Line,
+        leash: &Leash,
+    ) -> Result<Told, Error> {
+        let servers = Duration::from_secs_f64(self.facts.server.deadlock_timeout);
+        let deadlock_timeout = self.session_deadlock_timeout().unwrap_or(servers);
+        let pause = self.session_deadlock_timeout().map_or(Duration::ZERO, |short| short + SPENT_MARGIN);
+        let statement_timeout = (self.facts.statement_timeout > 0.0).then_some(timeout);
+        let mut run = Run::new(self.observer(leash)?, line, leash, servers + OUTSIDER_GRACE);
+        run.expect_statement_timeout(statement_timeout);
+        run.note_locks(true);
+        for name in names {
+            if let Err(error) = run.admit(name, |session, gate| start(session, gate)) {
+                run.stop();
+                return Err(error);
+            }
+        }
+        let record = run.conduct(&mut Paced::new(schedule, pause))?;
+        Ok(self.tell(record, deadlock_timeout, timeout))
+    }
+
+    /// Ends the observer's connection.
+    pub fn close(&mut self) {
+        if let Some(observer) = self.observer.take() {
+            // Nothing was done there that could be lost.
+            let _ = observer.close("SELECT 1", &Leash::lasting(FAREWELL));
+        }
+    }
+
+    /// The observer; a new one if a run before was cut short while it asked.
+    fn observer(&mut self, leash: &Leash) -> Result<&mut Observer, Error> {
+        let usable = self.observer.take().filter(|observer| !observer.is_closed());
+        let observer = match usable {
+            Some(observer) => observer,
+            None => observe(&self.conninfo, leash)?.0,
+        };
+        Ok(self.observer.insert(observer))
+    }
+
+    fn tell(&self, record: Record, deadlock_timeout: Duration, timeout: Duration) -> Told {
+        let (outcome, victims, cycle) = (record.outcome(), record.victims(), record.cycle());
+        let limit = |seconds: f64| (seconds > 0.0).then_some(seconds);
+        let explanation = explain(&Story {
+            outcome,
+            hidden: record.ending == Ending::Hidden,
+            code: true,
+            sessions: &record.sessions,
+            events: &record.events,
+            victims: &victims,
+            cycle: &cycle,
+            outsiders: &record.outsiders,
+            lock: "UPDATE",
+            lock_is_shared: false,
+            scratch: false,
+            deadlock_timeout: deadlock_timeout.as_secs_f64(),
+            lock_timeout: limit(self.facts.lock_timeout),
+            statement_timeout: limit(self.facts.statement_timeout),
+            timeout: timeout.as_secs_f64(),
+        });
+        let report = Report {
+            outcome,
+            victims,
+            cycle,
+            sessions: record.sessions,
+            events: record.events,
+            elapsed: record.elapsed,
+            explanation,
+            notes: self.conninfo.warnings().iter().map(ToString::to_string).collect(),
+            server: self.facts.server.clone(),
+        };
+        Told { ending: record.ending, report }
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn observe(conninfo: &Arc<Conninfo>, leash: &Leash) -> Result<(Observer, Facts), Error> {
+    let mut probe = open(conninfo, leash)?;
+    let facts = Facts::gather(&mut probe, leash)?;
+    let pool = Pool::start(Arc::clone(conninfo), 1, probe, leash);
+    let observer = Observer::open(pool.get(leash)?, None, leash)?.with_spare(Arc::clone(conninfo));
+    Ok((observer, facts))
+}
