@@ -8,6 +8,7 @@ __all__ = [
     "LIBPQ_KEYWORDS",
     "OUTCOMES",
     "Event",
+    "Gate",
     "Matrix",
     "Report",
     "Scenario",
@@ -17,6 +18,7 @@ __all__ = [
     "SpecReport",
     "Statement",
     "Timeline",
+    "Together",
     "__version__",
     "dsn_from_params",
     "dsn_parts",
@@ -47,6 +49,7 @@ _Outcome = Literal[
 ]
 _SessionOutcome = Literal[
     "committed",
+    "rolled_back",
     "deadlock_victim",
     "lock_timeout",
     "statement_timeout",
@@ -422,6 +425,12 @@ class SessionReport:
     @property
     def statements(self) -> tuple[Statement, ...]:
         """Its statements, in order."""
+    @property
+    def result(self) -> Any:
+        """What its callable returned; ``None`` for a session that runs none."""
+    @property
+    def exception(self) -> BaseException | None:
+        """What its callable raised."""
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
 
@@ -546,3 +555,60 @@ class Timeline:
         """Return the names above the columns, after an empty line; empty where there are no columns."""
     def lines(self, event: Event) -> list[tuple[str, str, str]]:
         """Return the lines that an event adds, each as what is before the words, the words, and what is after."""
+
+@final
+class Gate:
+    """Where a callable session's thread waits before each step. One thread's; dropping it ends the session."""
+
+    def arrive(self, kind: str, name: str, statement: str, source: str | None) -> bool:
+        """Announce a step and wait until it is released; return ``False`` when the run is over.
+
+        ``kind`` is ``"opening"`` (the first statement of a transaction), ``"statement"``, ``"alone"`` (outside any
+        transaction), ``"commit"`` or ``"rollback"``. The GIL is released meanwhile.
+        """
+    def locate(self, backend_pid: int) -> None:
+        """Tell which backend the next steps run on."""
+    def finish(self, rows: int | None = None) -> None:
+        """Tell that the released step is through, and how many rows it returned or touched."""
+    def fail(
+        self,
+        sqlstate: str,
+        message: str,
+        *,
+        severity: str | None,
+        detail: str | None,
+        hint: str | None,
+        context: str | None,
+    ) -> None:
+        """Tell that the released step failed: the server's fields. ``sqlstate`` is empty for the driver's own."""
+    def leave(self, raised: str | None = None, sqlstate: str | None = None) -> None:
+        """End the session; ``raised`` is what its code raised, in one line, if it did."""
+
+@final
+class Together:
+    """Watches runs of callables, one after the other, on one connection of its own."""
+
+    def __new__(cls, dsn: str, timeout: float) -> Together:
+        """Connect within ``timeout`` seconds."""
+    @property
+    def server(self) -> Server:
+        """The server."""
+    @property
+    def session_deadlock_timeout(self) -> float | None:
+        """The ``deadlock_timeout``, in seconds, that sessions shall set for themselves; ``None``: the server's."""
+    def run(
+        self,
+        names: list[str],
+        start: Callable[[int, Gate], object],
+        collect: Callable[[], tuple[list[str], list[tuple[Any, BaseException | None]]]],
+        order: list[int] | None,
+        timeout: float,
+        on_event: Callable[[Event], object] | None = None,
+    ) -> Report:
+        """Run one session for each name: in turns, or by the numbers in ``order`` and then in turns.
+
+        ``start`` is called for each with its number and its gate, and must not wait. ``collect`` is called when the
+        run is over: it returns sentences for the report's notes, and what each session returned and raised.
+        """
+    def close(self) -> None:
+        """End the connection."""

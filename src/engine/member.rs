@@ -23,6 +23,15 @@ pub(super) struct Seen {
     pub(super) in_doubt: bool,
 }
 
+/// What became of the last transaction that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// None has.
+    Open,
+    Committed,
+    RolledBack,
+}
+
 #[derive(Debug)]
 pub(super) enum Phase {
     Coming,
@@ -56,9 +65,7 @@ pub(super) struct Member {
     pub(super) end: Option<End>,
     error: Option<ServerError>,
     lost: Option<String>,
-    committed: bool,
-    /// Its last transaction was rolled back.
-    rolled_back: bool,
+    fate: Fate,
 }
 
 impl Member {
@@ -80,8 +87,7 @@ impl Member {
             end: None,
             error: None,
             lost: None,
-            committed: false,
-            rolled_back: false,
+            fate: Fate::Open,
         }
     }
 
@@ -142,10 +148,9 @@ impl Member {
         self.statements.clear();
         self.cancelled = false;
         self.error = None;
-        self.committed = false;
         self.held.clear();
         self.locks_due = false;
-        self.rolled_back = false;
+        self.fate = Fate::Open;
     }
 
     /// What became of the released step.
@@ -158,11 +163,13 @@ impl Member {
         self.locks_due = kind.is_statement() && kind != StepKind::Alone && matches!(result, StepResult::Done(_));
         match result {
             StepResult::Done(_) => {
-                self.committed |= matches!(kind, StepKind::Commit | StepKind::Alone);
-                if !matches!(kind, StepKind::Statement) {
-                    // Its transaction is over, or has only just begun.
+                self.fate = match kind {
+                    StepKind::Commit | StepKind::Alone => Fate::Committed,
+                    StepKind::Rollback => Fate::RolledBack,
+                    StepKind::Begin | StepKind::Opening | StepKind::Statement => self.fate,
+                };
+                if matches!(kind, StepKind::Commit | StepKind::Rollback) {
                     self.held.clear();
-                    self.rolled_back = kind == StepKind::Rollback;
                 }
             }
             StepResult::Failed(error) => self.keep(error),
@@ -197,7 +204,7 @@ impl Member {
             name: self.name.clone(),
             backend_pid: self.backend_pid,
             outcome,
-            sqlstate: error.map(|error| error.sqlstate.clone()),
+            sqlstate: error.map(|error| error.sqlstate.clone()).filter(|sqlstate| !sqlstate.is_empty()),
             message: error.map(|error| error.message.clone()).or_else(|| self.lost.clone()).or(raised),
             detail: error.and_then(|error| error.detail.clone()),
             hint: error.and_then(|error| error.hint.clone()),
@@ -221,7 +228,7 @@ impl Member {
         let sqlstate = error.map(|error| error.sqlstate.as_str());
         match sqlstate {
             Some(DEADLOCK) => SessionOutcome::DeadlockVictim,
-            _ if self.end == Some(End::Returned) && self.rolled_back => SessionOutcome::RolledBack,
+            _ if self.end == Some(End::Returned) && self.fate == Fate::RolledBack => SessionOutcome::RolledBack,
             _ if self.end == Some(End::Returned) => SessionOutcome::Committed,
             Some("55P03") => SessionOutcome::LockTimeout,
             Some("40001") => SessionOutcome::SerializationFailure,
@@ -231,7 +238,7 @@ impl Member {
             _ if self.lost.is_some() => SessionOutcome::Disconnected,
             Some(_) => SessionOutcome::Error,
             None if matches!(self.end, Some(End::Raised { .. })) => SessionOutcome::Error,
-            None if self.committed => SessionOutcome::Committed,
+            None if self.fate == Fate::Committed => SessionOutcome::Committed,
             None => SessionOutcome::Cancelled,
         }
     }

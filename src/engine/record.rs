@@ -94,7 +94,7 @@ fn name_of(pid: i32, sessions: &[SessionReport]) -> String {
 
 /// The edges that a deadlock's DETAIL tells. The text is translated, but each line begins with the waiting process and
 /// ends with the one that blocks it, in every language that PostgreSQL speaks.
-fn edges_of(detail: &str) -> Vec<Edge> {
+pub(super) fn edges_of(detail: &str) -> Vec<Edge> {
     let numbers = |line: &str| -> Vec<i32> {
         line.split(|character: char| !character.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
     };

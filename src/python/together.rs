@@ -14,7 +14,7 @@ use crate::connection::Leash;
 use crate::connection::conninfo::{Conninfo, SystemEnvironment};
 use crate::engine::{Driver, Gate, Schedule, SessionId, supervise};
 use crate::error::Error;
-use crate::together::{Given, Told, Together, Turns};
+use crate::together::{Given, Together, Told, Turns};
 
 /// Watches runs of callables, one after the other, on one connection of its own.
 #[pyclass(name = "Together", module = "django_lockstep._core", frozen)]
@@ -52,7 +52,11 @@ impl PyTogether {
     /// Run one session for each name: ``start(number, gate)`` is called for each, and ``collect()`` when the run is over:
     /// it returns sentences for the report's notes, and what each callable returned and raised.
     #[pyo3(signature = (names, start, collect, order, timeout, on_event = None))]
-    #[expect(clippy::too_many_arguments, reason = "they are the keywords of a Python function")]
+    #[expect(
+        clippy::too_many_arguments,
+        clippy::needless_pass_by_value,
+        reason = "they are those of a Python function"
+    )]
     fn run(
         &self,
         py: Python<'_>,

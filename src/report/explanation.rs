@@ -10,6 +10,7 @@ const TOLD_ONE_BY_ONE: usize = 4;
 
 /// Everything that an explanation draws on.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Story<'a> {
     /// How the run ended.
     pub outcome: Outcome,

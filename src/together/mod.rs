@@ -86,7 +86,7 @@ impl Together {
         run.expect_statement_timeout(statement_timeout);
         run.note_locks(true);
         for name in names {
-            if let Err(error) = run.admit(name, |session, gate| start(session, gate)) {
+            if let Err(error) = run.admit(name, &mut *start) {
                 run.stop();
                 return Err(error);
             }

@@ -160,7 +160,9 @@ mod tests {
         assert_eq!(order.next(&board(vec![gate(), Standing::Left])), Decision::GiveUp);
         assert_eq!(
             order.trouble(),
-            Some("the order \"bob\" cannot be followed at its entry 1 (bob): bob has no more steps there: it has ended")
+            Some(
+                "the order \"bob\" cannot be followed at its entry 1 (bob): bob has no more steps there: it has ended"
+            )
         );
     }
 }

@@ -44,8 +44,7 @@ mod tests {
 
     fn next(pause: Duration, seen: Instant) -> Decision {
         let waiting = Standing::Waiting { released: seen, seen };
-        let board =
-            Board { standings: vec![waiting, Standing::AtGate(Step::commit())], finished: vec![None, None] };
+        let board = Board { standings: vec![waiting, Standing::AtGate(Step::commit())], finished: vec![None, None] };
         Paced::new(&mut Turns::default(), pause).next(&board)
     }
 

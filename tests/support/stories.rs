@@ -203,6 +203,7 @@ impl Teller {
         self.report.outcome = outcome;
         self.report.cycle = cycle.iter().map(|&name| name.to_owned()).collect();
         self.report.explanation = explain(&Story {
+            code: false,
             outcome,
             hidden: self.hidden,
             sessions: &self.report.sessions,

@@ -41,7 +41,6 @@ def sqlstate(error: BaseException) -> str | None:
 
 def shut_down(connection: Any) -> None:
     """Shut the connection's socket down, so that whoever waits there returns; also from another thread."""
-    with suppress(Exception):  # it may be closed, or be closed this very moment
-        # A socket of a duplicate, so that closing ours does not close the driver's.
-        with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
-            duplicate.shutdown(socket.SHUT_RDWR)
+    # Its socket may be closed, also this very moment. A duplicate, so that closing ours does not close the driver's.
+    with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)

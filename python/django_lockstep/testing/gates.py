@@ -1,8 +1,8 @@
 """A gate before every step that a thread takes on its Django connections. The code that takes them is not edited.
 
-Statements pass through Django's own ``execute_wrapper``, which covers ``executemany``, savepoints and ``on_commit`` callbacks
-as well. COMMIT, ROLLBACK, closing in a transaction, stored procedures, COPY and the fetches of server-side cursors do not, so they are
-overlaid on the connection object itself.
+Statements pass through Django's own ``execute_wrapper``, which covers ``executemany``, savepoints and ``on_commit``
+callbacks as well. COMMIT, ROLLBACK, closing in a transaction, stored procedures, COPY and the fetches of server-side
+cursors do not, so they are overlaid on the connection object itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,12 @@ class Steps:
         self._within = False
 
     def take(
-        self, kind: str, name: str, statement: str, act: Callable[[], Any], rows: Callable[[], int] | None = None
+        self,
+        kind: str,
+        name: str,
+        statement: str,
+        act: Callable[[], Any],
+        rows: Callable[[], int] | None = None,
     ) -> Any:
         """Wait at the gate, do it, and tell what became of it.
 
@@ -85,9 +90,9 @@ class Steps:
 
 
 @contextmanager
-def gated(connection: BaseDatabaseWrapper, steps: Steps, pid: Callable[[Any], int]) -> Iterator[None]:
-    """Put the gate before all that is done on a connection; ``pid`` tells its backend."""
-    gates = _Gates(connection, steps, pid)
+def gated(connection: BaseDatabaseWrapper, steps: Steps) -> Iterator[None]:
+    """Put the gate before all that is done on a connection."""
+    gates = _Gates(connection, steps)
     with ExitStack() as stack:
         stack.enter_context(connection.execute_wrapper(gates.execute))
         for name in ("_commit", "_rollback", "_close", "make_cursor", "make_debug_cursor"):
@@ -98,17 +103,21 @@ def gated(connection: BaseDatabaseWrapper, steps: Steps, pid: Callable[[Any], in
 
 
 class _Gates:
-    def __init__(self, connection: BaseDatabaseWrapper, steps: Steps, pid: Callable[[Any], int]) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, steps: Steps) -> None:
         self.connection = connection
         self.steps = steps
-        self.pid = pid
 
-    def execute(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    def execute(
+        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
         """Django's execute wrapper."""
         text = text_of(sql, self.connection.connection)
         cursor = context["cursor"]
         return self._take(
-            text, shown(text, params, many=many), lambda: execute(sql, params, many, context), lambda: cursor.rowcount
+            text,
+            shown(text, params, many=many),
+            lambda: execute(sql, params, many, context),
+            lambda: cursor.rowcount,
         )
 
     def commit(self, commit: Callable[[], Any]) -> Any:
@@ -120,7 +129,7 @@ class _Gates:
         return self._end("rollback", "ROLLBACK", rollback)
 
     def close(self, close: Callable[[], Any]) -> Any:
-        """Closing in a transaction is a ROLLBACK."""
+        """Close; in a transaction that is a ROLLBACK."""
         return self._end("rollback", "ROLLBACK", close)
 
     def make_cursor(self, make: Callable[[Any], Any], cursor: Any) -> Any:

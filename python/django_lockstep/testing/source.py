@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-NOT_THE_USERS = ("django", "django_lockstep", "psycopg", "psycopg2", "psycopg_pool", "contextlib", "threading", "asgiref")
+NOT_THE_USERS = (
+    "django",
+    "django_lockstep",
+    "psycopg",
+    "psycopg2",
+    "psycopg_pool",
+    "contextlib",
+    "threading",
+    "asgiref",
+)
 """The packages and modules between the user's code and the server."""
 
 

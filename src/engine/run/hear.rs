@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Run;
 use crate::engine::journal::event;
 use crate::engine::member::{Member, Phase};
+use crate::engine::record::edges_of;
 use crate::engine::session::{Message, SessionId};
 use crate::engine::step::{Step, StepKind, StepResult};
 use crate::report::{Edge, Event, EventKind};
@@ -77,6 +78,7 @@ impl Run<'_> {
         if result.error().is_some_and(|error| error.sqlstate == "40P01") && self.edges_at_deadlock.is_none() {
             self.edges_at_deadlock = Some(self.edges());
         }
+        self.tell_an_unseen_wait(index, result, seconds);
         let Some(member) = self.members.get_mut(index) else { return };
         if let Some(backend_pid) = backend_pid {
             member.move_to(backend_pid);
@@ -92,6 +94,19 @@ impl Run<'_> {
         self.looks = 0;
         self.next_look = Instant::now();
         self.journal.record(told);
+    }
+
+    /// Whoever is aborted with 40P01 has waited. With a short `deadlock_timeout` that is over before the observer looks; then
+    /// the server's own account of it tells for whom.
+    fn tell_an_unseen_wait(&mut self, index: usize, result: &StepResult, seconds: f64) {
+        let Some(member) = self.members.get(index) else { return };
+        let Some(error) = result.error().filter(|error| error.sqlstate == "40P01") else { return };
+        let Some(pid) = member.running_pid().filter(|_| !member.blockers_known()) else { return };
+        let edges = edges_of(error.detail.as_deref().unwrap_or_default());
+        let holders: Vec<i32> = edges.iter().filter(|edge| edge.waiter == pid).map(|edge| edge.holder).collect();
+        if !holders.is_empty() {
+            self.tell_waiting(index, &holders, None, seconds);
+        }
     }
 
     fn edges(&self) -> Vec<Edge> {

@@ -50,10 +50,16 @@ impl Run<'_> {
             Err(error @ (Error::Server { .. } | Error::Lost { .. })) => return Err(error),
             other => other.ok().flatten(),
         };
-        let blocked_by = wait.blockers.iter().map(|&pid| self.name_of(pid)).collect();
         let seconds = self.journal.seconds(now);
-        let member = &mut self.members[index];
-        let Some(statement) = member.statements.last_mut() else { return Ok(()) };
+        self.tell_waiting(index, &wait.blockers, lock, seconds);
+        Ok(())
+    }
+
+    /// Writes down that a session's step waits for these backends.
+    pub(super) fn tell_waiting(&mut self, index: usize, blockers: &[i32], lock: Option<String>, seconds: f64) {
+        let blocked_by = blockers.iter().map(|&pid| self.name_of(pid)).collect();
+        let Some(member) = self.members.get_mut(index) else { return };
+        let Some(statement) = member.statements.last_mut() else { return };
         statement.waited = true;
         let waiting = event(seconds, &member.name, member.backend_pid, EventKind::Waiting, &statement.step);
         let waiting = Event {
@@ -64,7 +70,6 @@ impl Run<'_> {
             ..waiting
         };
         self.journal.record(waiting);
-        Ok(())
     }
 
     fn name_of(&self, pid: i32) -> String {

@@ -1,0 +1,115 @@
+"""Callable sessions and their observer, kept for as many runs as are wanted."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from django_lockstep._core import Together
+from django_lockstep.exceptions import CallTimeout
+from django_lockstep.testing.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from django_lockstep import Event, Report
+    from django_lockstep._core import Gate
+
+
+class Ensemble:
+    """Named sessions, each a thread with a connection of its own, watched by one more connection.
+
+    A context manager: when it ends, so have the threads and the connections. What is given to ``run`` is one callable
+    for each session; it can be called again and again. For another schedule than those of ``run``, call
+    ``together.…`` with ``start`` and ``collect`` between ``cast`` and ``settle``.
+    """
+
+    def __init__(self, names: Sequence[str], dsn: str, using: str, timeout: float) -> None:
+        self.names = list(names)
+        self.using = using
+        self.timeout = timeout
+        self.together = Together(dsn, timeout)
+        self._functions: Sequence[Callable[[], Any]] = ()
+        self._sessions: list[Session] = []
+        self._left_behind: set[int] = set()
+
+    def __enter__(self) -> Ensemble:
+        try:
+            self._sessions = [self._hired(name) for name in self.names]
+            self._await_opened()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def run(
+        self,
+        functions: Sequence[Callable[[], Any]],
+        order: list[int] | None = None,
+        on_event: Callable[[Event], object] | None = None,
+    ) -> Report:
+        """Run one callable in each session: in turns, or by the sessions' numbers in ``order``, then in turns."""
+        self.cast(functions)
+        try:
+            return self.together.run(self.names, self.start, self.collect, order, self.timeout, on_event)
+        finally:
+            self.settle()
+
+    def cast(self, functions: Sequence[Callable[[], Any]]) -> None:
+        """Say what the sessions shall run next; whoever was left behind is replaced."""
+        for number in self._left_behind:
+            self._sessions[number] = self._hired(self.names[number])
+        self._left_behind.clear()
+        self._await_opened()
+        self._functions = functions
+
+    def start(self, number: int, gate: Gate) -> None:
+        """Start a session at its gate."""
+        self._sessions[number].perform(self._functions[number], gate)
+
+    def collect(self) -> tuple[list[str], list[tuple[Any, BaseException | None]]]:
+        """Return what only Python knows of a run that is over: sentences for its notes, results and exceptions."""
+        notes = [
+            f"{session.name} did not come to another gate: it was at {session.where()} when the run ended. Its "
+            "transaction was ended and its thread, a daemon, left behind."
+            for session in self._sessions
+            if not session.is_done()
+        ]
+        return notes, [(session.result, session.exception) for session in self._sessions]
+
+    def settle(self) -> None:
+        """After a run: whoever does not come back is left behind."""
+        for number, session in enumerate(self._sessions):
+            if not session.is_done():
+                session.abandon()
+                self._left_behind.add(number)
+            session.forget()
+        self._functions = ()
+
+    def close(self) -> None:
+        """End every thread and connection."""
+        for number, session in enumerate(self._sessions):
+            if number not in self._left_behind:
+                session.close()
+        self._sessions = []
+        self.together.close()
+
+    def _hired(self, name: str) -> Session:
+        session = Session(name, self.using, self.together.session_deadlock_timeout)
+        session.open()
+        return session
+
+    def _await_opened(self) -> None:
+        deadline = time.monotonic() + self.timeout
+        for session in self._sessions:
+            if not session.opened(max(0.0, deadline - time.monotonic())):
+                raise CallTimeout(
+                    f"The timeout ({self.timeout} s) ran out while session {session.name} was connecting. "
+                    "Give the call more time (timeout=…), or look at why the server is slow to answer."
+                )

@@ -1,0 +1,148 @@
+"""A callable session: a thread, the Django connections that are its own, and the callable that it runs."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+
+from django_lockstep.testing import driver
+from django_lockstep.testing.gates import Steps, Stopped, gated
+from django_lockstep.testing.source import source_of, source_of_thread
+from django_lockstep.testing.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from django_lockstep._core import Gate
+
+
+class Session:
+    """One session; its thread and its connection can be kept for the next callable."""
+
+    def __init__(self, name: str, using: str, deadlock_timeout: float | None) -> None:
+        self.name = name
+        self.using = using
+        self.result: Any = None
+        self.exception: BaseException | None = None
+        self._deadlock_timeout = deadlock_timeout
+        self._done = threading.Event()
+        self._done.set()
+        self._failure: BaseException | None = None
+        self._connections: list[BaseDatabaseWrapper] = []
+        self._worker = Worker(f"lockstep {name}")
+
+    def open(self) -> None:
+        """Begin to connect; ``opened`` waits for it."""
+        self._done.clear()
+        self._worker.submit(self._connect)
+
+    def opened(self, seconds: float) -> bool:
+        """Wait until it is connected, and raise what kept it from that; ``False`` when the time is over."""
+        if not self._done.wait(seconds):
+            return False
+        if self._failure is not None:
+            raise self._failure
+        return True
+
+    def forget(self) -> None:
+        """Let go of what the last callable returned or raised."""
+        self.result = self.exception = None
+
+    def perform(self, function: Callable[[], Any], gate: Gate) -> None:
+        """Begin to run the callable at the gate."""
+        self.forget()
+        self._done.clear()
+        self._worker.submit(lambda: self._perform(function, gate))
+
+    def is_done(self) -> bool:
+        """Whether its thread is through with what it was given."""
+        return self._done.is_set()
+
+    def where(self) -> str:
+        """Return where its thread is at this moment."""
+        return source_of_thread(self._worker.ident) or "an unknown place"
+
+    def abandon(self) -> None:
+        """Cut the connections of a thread that does not come back. It ends when it comes to its gate."""
+        for connection in self._connections:
+            driver.shut_down(connection.connection)
+        self._worker.submit(self._disconnect)
+        self._worker.dismiss()
+
+    def close(self) -> None:
+        """Close the connections and end the thread, unless it does not come back."""
+        if not self.is_done():
+            self.abandon()
+            return
+        self._worker.submit(self._disconnect)
+        self._worker.dismiss()
+        self._worker.join()
+
+    def _connect(self) -> None:
+        try:
+            every = [connections[alias] for alias in connections]
+            self._connections = [connection for connection in every if connection.vendor == "postgresql"]
+            self._prepare(connections[self.using])
+        except BaseException as error:  # noqa: BLE001 raised again by whoever waits for it
+            self._failure = error
+            self._disconnect()
+        finally:
+            self._done.set()
+
+    def _prepare(self, connection: BaseDatabaseWrapper) -> None:
+        connection.ensure_connection()
+        raw = connection.connection
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+            if pid != driver.backend_pid(raw):
+                return  # a pooler is between: a setting would be left on somebody else's connection
+            settings = {"application_name": f"lockstep {self.name}"}
+            if self._deadlock_timeout is not None:
+                settings["deadlock_timeout"] = f"{self._deadlock_timeout * 1000:.0f}ms"
+            for setting, wanted in settings.items():
+                cursor.execute("SELECT set_config(%s, %s, false)", [setting, wanted])
+
+    def _perform(self, function: Callable[[], Any], gate: Gate) -> None:
+        steps = Steps(gate, source_of(function))
+        try:
+            with ExitStack() as stack:
+                for connection in self._connections:
+                    stack.enter_context(gated(connection, steps))
+                self.result = function()
+        except Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001 what a callable raises is told by the report
+            self.exception = error
+        finally:
+            self._tidy()
+            self._done.set()
+            raised = self.exception
+            if raised is None:
+                gate.leave()
+            else:
+                text = " ".join(str(raised).split())
+                refused = driver.server_error(raised)
+                kind = type(raised).__name__
+                gate.leave(f"{kind}: {text}" if text else kind, driver.sqlstate(refused) if refused else None)
+
+    def _tidy(self) -> None:
+        """Leave no transaction open."""
+        for connection in self._connections:
+            raw = connection.connection
+            if raw is None:
+                continue
+            with suppress(Exception):  # then it is broken, and the next to use it will see that
+                if raw.closed or connection.in_atomic_block or driver.transaction_status(raw) != driver.IDLE:
+                    connection.close()
+
+    def _disconnect(self) -> None:
+        for connection in connections.all(initialized_only=True):
+            with suppress(Exception):  # it may be broken; then there is nothing to close
+                connection.close()
+            del connections[connection.alias]
