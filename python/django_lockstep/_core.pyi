@@ -581,6 +581,8 @@ class Gate:
         context: str | None,
     ) -> None:
         """Tell that the released step failed: the server's fields. ``sqlstate`` is empty for the driver's own."""
+    def lose(self, why: str) -> None:
+        """Tell that the connection ended during the released step."""
     def leave(self, raised: str | None = None, sqlstate: str | None = None) -> None:
         """End the session; ``raised`` is what its code raised, in one line, if it did."""
 

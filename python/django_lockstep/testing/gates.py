@@ -33,7 +33,8 @@ class Steps:
     def __init__(self, gate: Gate, fallback: str | None) -> None:
         self.gate = gate
         self.fallback = fallback
-        self.pid: int | None = None
+        self._raw: Any = None
+        self._pid: int | None = None
         self._within = False
 
     def take(
@@ -66,16 +67,20 @@ class Steps:
         self.gate.finish(found if found >= 0 else None)
         return result
 
-    def locate(self, pid: int) -> None:
-        """Tell which backend the next step runs on."""
-        if pid != self.pid:
-            self.pid = pid
+    def locate(self, raw: Any) -> None:
+        """Tell which connection of the driver's the next step is taken on."""
+        self._raw, pid = raw, driver.backend_pid(raw)
+        if pid != self._pid:
+            self._pid = pid
             self.gate.locate(pid)
 
     def _tell(self, error: BaseException) -> None:
         refused = driver.server_error(error)
         if refused is None:
             text = " ".join(str(error).split()) or type(error).__name__
+            if self._raw.closed:
+                self.gate.lose(text)
+                return
             self.gate.fail("", text, severity=None, detail=None, hint=None, context=None)
             return
         diag = getattr(refused, "diag", None)
@@ -164,14 +169,14 @@ class _Gates:
             kind = "alone" if raw.autocommit else "opening"
         elif ending := ends_transaction(text):
             kind = ending
-        self.steps.locate(driver.backend_pid(raw))
+        self.steps.locate(raw)
         return self.steps.take(kind, name_of(text), statement, act, rows)
 
     def _end(self, kind: str, name: str, act: Callable[[], Any]) -> Any:
         raw = self.connection.connection
         if raw is None or raw.closed or driver.transaction_status(raw) == driver.IDLE:
             return act()
-        self.steps.locate(driver.backend_pid(raw))
+        self.steps.locate(raw)
         return self.steps.take(kind, name, name, act)
 
 
