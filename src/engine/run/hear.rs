@@ -101,7 +101,8 @@ impl Run<'_> {
     fn tell_an_unseen_wait(&mut self, index: usize, result: &StepResult, seconds: f64) {
         let Some(member) = self.members.get(index) else { return };
         let Some(error) = result.error().filter(|error| error.sqlstate == "40P01") else { return };
-        let Some(pid) = member.running_pid().filter(|_| !member.blockers_known()) else { return };
+        let was_seen = member.statements.last().is_none_or(|statement| statement.waited);
+        let Some(pid) = member.running_pid().filter(|_| !was_seen) else { return };
         let edges = edges_of(error.detail.as_deref().unwrap_or_default());
         let holders: Vec<i32> = edges.iter().filter(|edge| edge.waiter == pid).map(|edge| edge.holder).collect();
         if !holders.is_empty() {
