@@ -6,6 +6,7 @@ from argparse import SUPPRESS, ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
 from django_lockstep.exceptions import UsageError
+from django_lockstep.management.specs import add_spec_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 LOCKS = ("update", "no key update", "share", "key share", "advisory")
 ISOLATION = ("read committed", "repeatable read", "serializable")
 FORMATS = ("text", "json", "mermaid", "html")
+ALL_FORMATS = (*FORMATS, "isolationtester", "markdown")
+"""Those of scenarios and specs as well."""
 
 
 def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Sequence[str]) -> None:
@@ -41,20 +44,21 @@ def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Se
     what.add_argument("--lock", choices=LOCKS, default="update", help="The lock strength (default: update).")
     what.add_argument("--isolation", choices=ISOLATION, help="The isolation level (default: the alias's).")
     what.add_argument("--victim", metavar="NAME", help="The session that PostgreSQL must abort: A, B, ….")
+    add_spec_arguments(parser)
     _add_times(parser)
     show = parser.add_argument_group("result")
     show.add_argument(
         "--repeat", type=_count, default=1, metavar="N", help="Do it N times and show a summary."
     )
-    show.add_argument("--format", choices=FORMATS, default="text", help="The face of the report.")
+    show.add_argument("--format", choices=ALL_FORMATS, default="text", help="The face of the report.")
     show.add_argument("--output", metavar="FILE", help="Write the report to this file.")
-    show.add_argument("--expect", choices=outcomes, default="deadlock", help="The outcome that is a success.")
+    show.add_argument("--expect", choices=outcomes, help="The outcome that is a success (default: deadlock).")
     show.add_argument(
         "--no-input",
         "--noinput",
         action="store_false",
         dest="interactive",
-        help="Do not ask before locking real rows.",
+        help="Do not ask before locking real rows; refuse to run SQL without being asked.",
     )
     # Django offers it only where there are checks to skip; scripts that pass it to every command shall not fail.
     parser.add_argument("--skip-checks", action="store_true", help=SUPPRESS)
@@ -68,12 +72,16 @@ def _add_times(parser: CommandParser) -> None:
     times.add_argument("--lock-timeout", type=float, metavar="S", help="PostgreSQL's, for the sessions.")
     times.add_argument("--statement-timeout", type=float, metavar="S", help="PostgreSQL's, for the sessions.")
     times.add_argument(
-        "--timeout", type=float, default=30.0, metavar="S", help="For the whole run (default: 30)."
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="For the whole run (default: 30; a scenario 60, a spec and the matrix 3600).",
     )
 
 
 def check_options(options: dict[str, Any], *, outcomes: Sequence[str]) -> None:
     """Check what the engine does not: ``call_command`` lets past what the parser would refuse."""
+    options["expect"] = options["expect"] or "deadlock"
     for name, choices in (("expect", outcomes), ("format", FORMATS)):
         if options[name] not in choices:
             hint = f"Give one of {', '.join(choices)}."
@@ -105,7 +113,7 @@ def engine_options(options: dict[str, Any]) -> dict[str, Any]:
         "statement_timeout",
         "timeout",
     )
-    arguments = {name: options[name] for name in names}
+    arguments = {name: options[name] for name in names if options[name] is not None}
     if options["isolation"] is not None:
         arguments["isolation"] = options["isolation"]
     if options["rows"] is not None:

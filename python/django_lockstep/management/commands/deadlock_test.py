@@ -16,6 +16,7 @@ from django_lockstep.exceptions import UsageError
 from django_lockstep.management.arguments import add_arguments, check_options, engine_options
 from django_lockstep.management.model import Target, target_of
 from django_lockstep.management.repeat import Repetition, repeat
+from django_lockstep.management.specs import Stage, mode_of, run_mode
 from django_lockstep.management.view import View, face_of
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Command(BaseCommand):
             raise Interrupted(message, returncode=INTERRUPTED) from error
 
     def _run(self, stack: ExitStack, options: dict[str, Any]) -> None:
+        if mode := mode_of(options):
+            self._run_mode(mode, stack, options)
+            return
         check_options(options, outcomes=OUTCOMES)
         target = target_of(options["model"], options["database"]) if options["model"] else None
         arguments = engine_options(options) | (target.arguments() if target else {})
@@ -70,6 +74,20 @@ class Command(BaseCommand):
             self._once(dsn, arguments, options, deliver)
         else:
             self._repeat(dsn, arguments, options, deliver)
+
+    def _run_mode(self, mode: str, stack: ExitStack, options: dict[str, Any]) -> None:
+        """Run what is not a plain deadlock: scenarios and specs."""
+        deliver, view = self._delivery(stack, options), self._view(options)
+        shown = options["verbosity"] > 0 and (options["format"] == "text" or options["output"])
+        stage = Stage(
+            options=options,
+            dsn=lambda: self._source(stack, None, options)[0],
+            show=view.write if shown else lambda _: None,
+            deliver=deliver,
+            ask=self._ask,
+            stderr=self.stderr,
+        )
+        run_mode(mode, stage)
 
     def _source(
         self, stack: ExitStack, target: Target | None, options: dict[str, Any]
@@ -90,6 +108,9 @@ class Command(BaseCommand):
             f'This locks rows of table "{target.table}" for a moment; other sessions that want them wait, and one of '
             "them may be the one that PostgreSQL aborts. Nothing is changed. Continue? [y/N] "
         )
+        self._ask(question, "Nothing was done. Answer y, or give --no-input.")
+
+    def _ask(self, question: str, otherwise: str) -> None:
         # Not on standard output, which may be a JSON file.
         self.stderr.write(question, style_func=str, ending="")
         self.stderr.flush()
@@ -99,8 +120,7 @@ class Command(BaseCommand):
             self.stderr.write("")
             answer = ""
         if answer.strip().lower() not in {"y", "yes"}:
-            message = "Nothing was done. Answer y, or give --no-input."
-            raise CommandError(message, returncode=USAGE)
+            raise CommandError(otherwise, returncode=USAGE)
 
     def _delivery(self, stack: ExitStack, options: dict[str, Any]) -> Callable[[str], object]:
         """Return what takes the result: the file, opened before anything is run, or standard output."""

@@ -1,0 +1,204 @@
+"""``deadlock_test --list``, ``--scenario``, ``--spec`` and ``--matrix`` as users run them."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from project import Shop, shop_on
+from psycopg.conninfo import conninfo_to_dict
+from witness import nothing_left
+
+from django_lockstep import load_spec, scenarios
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import MakeRole
+
+SPEC = """
+session a step one { SELECT current_database() IS NOT NULL AS here; } step two { SELECT 2 AS two; }
+permutation one two
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with shop_on(server_dsn, tmp_path_factory.mktemp("shop")) as shop:
+        yield shop
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(shop: Shop) -> Iterator[None]:
+    yield
+    with closing(psycopg.connect(shop.dsn, autocommit=True)) as connection:
+        nothing_left(connection)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    file = tmp_path / "mine.spec"
+    file.write_text(SPEC)
+    return str(file)
+
+
+def test_the_list_names_every_scenario_and_what_it_shows(shop: Shop) -> None:
+    done = shop.deadlock_test("--list")
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr, len(lines)) == (0, "", len(scenarios()))
+    assert any(
+        re.fullmatch(r"s04-deadlock-at-commit +40P01 at COMMIT → none +deferred .*", line) for line in lines
+    )
+    told = json.loads(shop.deadlock_test("--list", "--format=json").stdout)
+    assert [one["name"] for one in told] == [one.name for one in scenarios()]
+    assert told[0]["permutations"][0]["expected"]["serializable"]
+
+
+def test_a_scenario_teaches_runs_and_is_judged(shop: Shop) -> None:
+    done = shop.deadlock_test("--scenario", "s04-deadlock-at-commit")
+    assert (done.returncode, done.stderr) == (0, "")
+    title, rest = done.stdout.split("\n\n", 1)
+    assert title.startswith("s04-deadlock-at-commit: deferred foreign keys")
+    for piece in (
+        "Django: with transaction.atomic():",
+        "Fix: ",
+        "Seen in: WeblateOrg/weblate #5279",
+        "PostgreSQL ",
+    ):
+        assert piece in rest
+    assert re.search(r"a_commits fails: 40P01 deadlock detected\n", rest)
+    assert re.search(r"^40P01 at COMMIT \(\d\.\d{3} s\)$", rest, re.MULTILINE)
+
+
+def test_a_scenario_in_other_faces(shop: Shop, tmp_path: Path) -> None:
+    report = json.loads(
+        shop.deadlock_test("--scenario=write-skew", "--isolation=serializable", "--format=json").stdout
+    )
+    assert [one["effect"] for one in report["permutations"]] == ["40001 at COMMIT", "40001"]
+    tester = shop.deadlock_test("--scenario=write-skew", "--format=isolationtester").stdout
+    assert tester.startswith("Parsed test spec with 2 sessions\n\nstarting permutation: a_counts_admins ")
+    file = tmp_path / "out"
+    shown = shop.deadlock_test("--scenario=write-skew", "--format=isolationtester", "--output", str(file))
+    assert "Teaches" not in file.read_text()
+    assert file.read_text().startswith("Parsed test spec")
+    assert "write-skew: two admins" in shown.stdout
+    assert shop.deadlock_test("--scenario=write-skew", "-v0").stdout == ""
+
+
+def test_what_if(shop: Shop) -> None:
+    done = shop.deadlock_test("--scenario=s02-select-for-update-order", "--what-if=nowait", "--format=json")
+    assert (done.returncode, json.loads(done.stdout)["permutations"][0]["effect"]) == (0, "55P03, 55P03")
+
+
+def test_what_if_there_is_no_locking_clause(shop: Shop) -> None:
+    done = shop.deadlock_test("--scenario=s06-get-or-create-order", "--what-if=nowait")
+    assert done.returncode == 2
+    assert "No step has a locking clause that this what-if applies to." in done.stderr
+
+
+def test_a_spec_runs_on_a_database_that_looks_like_a_test_database(shop: Shop, spec: str) -> None:
+    name = "suite_specs_test"
+    with closing(psycopg.connect(shop.dsn, autocommit=True)) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            dsn = psycopg.conninfo.make_conninfo(shop.dsn, dbname=name)
+            done = shop.deadlock_test("--spec", spec, "--dsn", dsn, "--format=isolationtester")
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout == load_spec(SPEC).run(dsn).to_isolationtester()
+            done = shop.deadlock_test("--spec", spec, spec, "--dsn", dsn)
+            assert done.stdout.count("mine.spec\nPostgreSQL ") == 2
+            assert "none (" in done.stdout
+        finally:
+            nothing_left(connection)
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def test_elsewhere_it_asks_first(shop: Shop, spec: str) -> None:
+    asked = shop.deadlock_test("--spec", spec, stdin="y\n")
+    assert asked.returncode == 0
+    assert re.search(r'on database "\w+", which does not look like a test or scratch database', asked.stderr)
+    assert "starting" not in shop.deadlock_test("--spec", spec, "--format=isolationtester", stdin="\n").stdout
+    refused = shop.deadlock_test("--spec", spec, stdin="n\n")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "Nothing was run. Answer y, or give --yes-run-sql." in refused.stderr
+    silent = shop.deadlock_test("--spec", spec, "--no-input")
+    assert (silent.returncode, silent.stdout) == (2, "")
+    assert "Name another database, or give --yes-run-sql." in silent.stderr
+    assert shop.deadlock_test("--spec", spec, "--no-input", "--yes-run-sql").returncode == 0
+
+
+def test_what_is_expected_of_a_spec(shop: Shop, spec: str) -> None:
+    assert shop.deadlock_test("--spec", spec, "--yes-run-sql", "--expect=no_conflict").returncode == 0
+    other = shop.deadlock_test("--spec", spec, "--yes-run-sql", "--expect=deadlock")
+    assert other.returncode == 3
+    assert "Expected deadlock of mine.spec, but the outcomes were no_conflict." in other.stderr
+
+
+def test_a_spec_that_is_given_up(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "fails.spec"
+    file.write_text("setup { SELECT 1/0; } " + SPEC)
+    done = shop.deadlock_test("--spec", str(file), "--yes-run-sql", "--format=isolationtester")
+    assert done.returncode == 3
+    assert done.stdout.endswith("setup failed: ERROR:  division by zero\n")
+    assert "fails.spec was given up: setup failed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--scenario=s04"], "There is no scenario 's04'. Did you mean s04-deadlock-at-commit?"),
+        (
+            ["--scenario=write-skew", "--rows", "1", "2"],
+            "--scenario does not go with --rows. Leave out --rows.",
+        ),
+        (["--list", "--isolation=serializable"], "--list does not go with --isolation"),
+        (["--scenario=write-skew", "--list"], "not allowed with argument"),
+        (
+            ["--scenario=write-skew", "--format=html"],
+            "There is no html of --scenario. Give one of text, json",
+        ),
+        (["--what-if=nowait"], "--what-if goes with --scenario"),
+        (["--scenario=s01-opposite-order", "--what-if=magic"], "invalid choice: 'magic'"),
+        (["--spec", "/nowhere.spec"], "Cannot read /nowhere.spec: No such file or directory"),
+        (["--format=isolationtester"], "There is no format 'isolationtester'"),
+        (["--matrix", "nothing"], "There is no scenario 'nothing'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(shop: Shop, arguments: list[str], sentence: str) -> None:
+    done = shop.deadlock_test(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+
+
+def test_the_matrix_of_some_scenarios(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "matrix.md"
+    done = shop.deadlock_test(
+        "--matrix", "s02-select-for-update-order", "--format=markdown", "--output", str(file)
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split(" | ") for line in file.read_text().splitlines() if line.startswith("| `s02")]
+    assert [row[1] for row in rows] == ["read committed", "repeatable read", "serializable"]
+    effects = [re.sub(r", \d+ ms( \|)?$", "", cell) for cell in rows[0][2:]]
+    assert effects == ["40P01", "40P01", "55P03, 55P03", "none", "55P03, 55P03"]
+    assert "as it is" in done.stdout
+    told = json.loads(shop.deadlock_test("--matrix", "s06-get-or-create-order", "--format=json").stdout)
+    assert told["columns"] == ["as it is", "no_key", "nowait", "skip_locked", "lock_timeout"]
+    assert told["rows"][0]["cells"][1] == {"effect": None, "elapsed": None, "why": "no clause"}
+    assert told["rows"][0]["cells"][0]["elapsed"] > 0
+
+
+def test_what_a_role_may_not_do_is_said(shop: Shop, role: MakeRole, may_create: str) -> None:
+    dsn = role(grant=may_create)
+    done = shop.deadlock_test("--scenario=s12-two-migrations", "--dsn", dsn)
+    assert done.returncode == 0
+    assert "may not set deadlock_timeout: each deadlock takes" in done.stdout.split("PostgreSQL ")[0]
+    assert str(conninfo_to_dict(dsn)["password"]) not in done.stdout + done.stderr
+    refused = shop.deadlock_test("--scenario=s12-two-migrations", "--dsn", role())
+    assert refused.returncode == 1
+    assert "may not make a scratch schema" in refused.stderr
+    assert "s12-two-migrations: two replicas" in refused.stdout
