@@ -8,6 +8,7 @@
 //! | [`engine`] | the one idea: session, step, schedule, observer, run |
 //! | [`scenario`] | who locks what in which order, as data |
 //! | [`simulate`] | `simulate_deadlock`: the opposite-order scenario on the engine |
+//! | [`provoke`] | `provoke_deadlock`: an opponent for code that is not ours |
 //! | [`isolation`] | `.spec` files, run as PostgreSQL's isolation tester runs them |
 //! | [`together`] | the user's own code in lock-step, on the engine |
 //! | [`report`] | the result and its faces |
@@ -19,6 +20,7 @@ pub mod connection;
 pub mod engine;
 pub mod error;
 pub mod isolation;
+pub mod provoke;
 #[cfg(feature = "python")]
 mod python;
 pub mod report;

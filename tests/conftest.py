@@ -159,3 +159,25 @@ def table(dsn: str, witness: Connection) -> Iterator[str]:
     yield name
     nothing_left(witness)
     tables_made(dsn, f"DROP TABLE {name}")
+
+
+@pytest.fixture(scope="module")
+def tellers(server_dsn: str) -> Iterator[None]:
+    """A database for callables, and aliases of ordinary roles: see ``tellers``."""
+    from tellers import tellers_on
+
+    with tellers_on(server_dsn):
+        yield
+
+
+@pytest.fixture
+def ledger(tellers: None, witness: Connection) -> Iterator[None]:  # noqa: ARG001
+    """Accounts 1 to 40; afterwards this process and the server are as they were."""
+    from django.db import connections
+    from orm.models import Account
+
+    Account.objects.bulk_create(Account(pk=key, balance=10_000 + key) for key in range(1, 41))
+    yield
+    Account.objects.all().delete()
+    connections.close_all()
+    nothing_left(witness)

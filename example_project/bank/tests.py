@@ -8,19 +8,31 @@ from django.db import IntegrityError
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 from bank.models import Account
-from bank.transfers import InsufficientFunds, transfer_naive, transfer_ordered
+from bank.transfers import (
+    InsufficientFunds,
+    transfer_naive,
+    transfer_ordered,
+    transfer_retried,
+    transfer_retried_inside,
+)
 from bank_site.settings import database_from_url
 from django_lockstep import simulate_deadlock
 from django_lockstep.dsn import dsn_from_alias
+from django_lockstep.testing import assert_survives_deadlock, provoke_deadlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class TransferTests(TestCase):
-    """Both transfers move money alike, as long as nobody else does at the same time."""
+    """All transfers move money alike, as long as nobody else does at the same time."""
 
-    transfers: ClassVar[list[Callable[[int, int, int], None]]] = [transfer_naive, transfer_ordered]
+    transfers: ClassVar[list[Callable[[int, int, int], None]]] = [
+        transfer_naive,
+        transfer_ordered,
+        transfer_retried,
+        transfer_retried_inside,
+    ]
     ada: ClassVar[Account]
     bob: ClassVar[Account]
 
@@ -90,6 +102,55 @@ class DeadlockOnAccountsTests(TransactionTestCase):
         self.assertEqual(report.outcome, "deadlock", report.explanation)
         self.assertEqual(report.victims, ("B",))
         self.assertEqual([account.balance for account in Account.objects.all()], [100, 100])
+
+
+class RetryTests(TransactionTestCase):
+    """A retry meets real deadlocks: PostgreSQL aborts the transfer with 40P01, as often as the test wants."""
+
+    def setUp(self) -> None:
+        """Make two accounts."""
+        self.ada, self.bob = (Account.objects.create(owner=owner, balance=100) for owner in ("Ada", "Bob"))
+
+    def opponent(self, times: int = 1) -> provoke_deadlock:
+        """Return an opponent that holds what the transfer asks for second, and wants what it asks for first."""
+        return assert_survives_deadlock(
+            holding=self.bob, wanting=self.ada, times=times, deadlock_timeout=0.01
+        )
+
+    def balances(self) -> list[int]:
+        """Return both balances as the database has them."""
+        return list(Account.objects.order_by("pk").values_list("balance", flat=True))
+
+    def test_the_naive_transfer_does_not_survive(self) -> None:
+        with self.assertRaisesMessage(AssertionError, "it got 40P01 once, and gave up"), self.opponent():
+            transfer_naive(self.ada.pk, self.bob.pk, 30)
+        self.assertEqual(self.balances(), [100, 100])
+
+    def test_the_retried_transfer_survives_two_deadlocks(self) -> None:
+        with self.opponent(times=2) as opponent:
+            transfer_retried(self.ada.pk, self.bob.pk, 30)
+        self.assertEqual((opponent.deadlocks, opponent.attempts), (2, 3))
+        self.assertEqual(self.balances(), [70, 130])
+
+    def test_it_does_not_survive_a_third(self) -> None:
+        with (
+            self.assertRaisesMessage(AssertionError, "it got 40P01 3 times, and gave up"),
+            self.opponent(times=3),
+        ):
+            transfer_retried(self.ada.pk, self.bob.pk, 30)
+        self.assertEqual(self.balances(), [100, 100])
+
+    def test_a_retry_inside_atomic_is_caught(self) -> None:
+        with (
+            self.assertRaisesMessage(AssertionError, "put the retry around the outermost atomic()"),
+            self.opponent(),
+        ):
+            transfer_retried_inside(self.ada.pk, self.bob.pk, 30)
+
+    def test_the_ordered_transfer_never_gets_into_it(self) -> None:
+        opponent = assert_survives_deadlock(holding=self.ada, wanting=self.bob)
+        with self.assertRaisesMessage(AssertionError, "asked in an order that cannot deadlock"), opponent:
+            transfer_ordered(self.bob.pk, self.ada.pk, 30)
 
 
 class DatabaseUrlTests(SimpleTestCase):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from bank.models import Account
+from bank.retries import retry_on_deadlock
 
 
 class InsufficientFunds(Exception):
@@ -30,6 +31,28 @@ def transfer_ordered(source: int, target: int, amount: int) -> None:
     with transaction.atomic():
         locked = {key: Account.objects.select_for_update().get(pk=key) for key in sorted({source, target})}
         _move(locked[source], locked[target], amount)
+
+
+@retry_on_deadlock(attempts=3)
+def transfer_retried(source: int, target: int, amount: int) -> None:
+    """Move an amount as ``transfer_naive`` does, and try again after a deadlock."""
+    transfer_naive(source, target, amount)
+
+
+def transfer_retried_inside(source: int, target: int, amount: int) -> None:
+    """Move an amount, trying again in the wrong place: inside the transaction that holds the payer's lock.
+
+    What PostgreSQL aborts is the inner ``atomic()``, a savepoint; the outer one keeps the lock on the source.
+    """
+
+    @retry_on_deadlock(attempts=3)
+    def pay_in(payer: Account) -> None:
+        with transaction.atomic():
+            payee = Account.objects.select_for_update().get(pk=target)
+            _move(payer, payee, amount)
+
+    with transaction.atomic():
+        pay_in(Account.objects.select_for_update().get(pk=source))
 
 
 def _move(payer: Account, payee: Account, amount: int) -> None:

@@ -10,6 +10,7 @@ __all__ = [
     "Event",
     "Gate",
     "Matrix",
+    "Opponent",
     "Report",
     "Scenario",
     "Server",
@@ -614,3 +615,33 @@ class Together:
         """
     def close(self) -> None:
         """End the connection."""
+
+@final
+class Opponent:
+    """A SQL session that holds what code under test will ask for: what ``provoke_deadlock`` is made of."""
+
+    def __new__(
+        cls,
+        dsn: str,
+        holding: tuple[str, str, bool],
+        wanting: tuple[str, str, bool],
+        *,
+        times: int,
+        timeout: float,
+        settings: list[tuple[str, str]],
+        deadlock_timeout: tuple[int, float] | None,
+    ) -> Opponent:
+        """Connect, and lock what is to be held.
+
+        ``holding`` and ``wanting`` are each a name, a statement, and whether it must find rows; ``settings`` are
+        those of the opponent's transaction; ``deadlock_timeout`` is a backend of the code's and what it has set, in
+        seconds. The GIL is released, and signals are looked at.
+        """
+    def admit(self) -> Gate | None:
+        """Take in a connection of the code under test; ``None`` when the opponent is over."""
+    def dismiss(self) -> None:
+        """Have it let go of everything, and wait until its connections are closed; at most two seconds."""
+    def verdict(
+        self, raised: str | None, *, raised_deadlock: bool, happened: int | None
+    ) -> tuple[Report, int, int, list[str]]:
+        """Return the report, the number of deadlocks and of attempts, and the names of the findings."""

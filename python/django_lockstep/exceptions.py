@@ -46,3 +46,7 @@ class ConnectionLost(LockstepError, ConnectionError):
 
 class CallTimeout(LockstepError, TimeoutError):
     """The call's ``timeout`` ran out before a run could begin."""
+
+
+class NotSurvived(LockstepError, AssertionError):
+    """The code under test was to get through a deadlock, and did not, or never met one."""

@@ -80,6 +80,14 @@ pub struct Line {
 }
 
 impl Line {
+    /// A line to nobody, for a run that goes on beside its caller.
+    #[must_use]
+    pub fn to_nobody() -> Self {
+        let (calls, _) = channel();
+        let (_, answers) = channel();
+        Self { calls, answers, wants_events: false }
+    }
+
     /// Tells the caller where the run takes place, and waits until it has seen it.
     pub fn start(&self, server: &Server) -> Result<(), Halt> {
         match self.ask(Call::Start(Box::new(server.clone()))) {

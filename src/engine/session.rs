@@ -111,8 +111,13 @@ impl Gate {
 
     /// Announces the next step and blocks until it is released.
     pub fn arrive(&self, step: Step) -> Result<(), Stopped> {
-        self.messages.send(Message::Arrived { session: self.session, step }).map_err(|_| Stopped)?;
+        self.announce(step)?;
         self.permits.recv().map_err(|_| Stopped)
+    }
+
+    /// Announces the next step, and does not wait for its release: for whoever tells of steps that others take.
+    pub fn announce(&self, step: Step) -> Result<(), Stopped> {
+        self.messages.send(Message::Arrived { session: self.session, step }).map_err(|_| Stopped)
     }
 
     /// Tells which backend the next steps run on, before they can wait there. A session may change it.

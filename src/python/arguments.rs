@@ -1,5 +1,7 @@
 //! Python arguments, read with errors that teach.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyString};
 
@@ -54,6 +56,18 @@ pub(super) fn seconds(name: &str, given: &Bound<'_, PyAny>) -> Result<f64, Error
             format!("Give {name} as a number of seconds."),
         )),
     }
+}
+
+/// A number of seconds above zero.
+pub(super) fn duration(name: &str, given: &Bound<'_, PyAny>) -> Result<Duration, Error> {
+    // A century is no bound, and the clock cannot be asked for much more.
+    const CENTURY: f64 = 3.2e9;
+    let seconds = seconds(name, given)?;
+    let refused = || {
+        Error::usage(format!("{name} cannot be {seconds}"), format!("Give {name} as a number of seconds above zero."))
+    };
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| refused())?;
+    if duration.is_zero() || seconds > CENTURY { Err(refused()) } else { Ok(duration) }
 }
 
 /// A number of seconds, or None.

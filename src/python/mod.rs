@@ -8,6 +8,7 @@ mod dsn;
 mod errors;
 mod event;
 mod gate;
+mod opponent;
 mod report;
 mod session_report;
 mod simulate;
@@ -28,6 +29,8 @@ mod _core {
     use super::event::PyEvent;
     #[pymodule_export]
     use super::gate::PyGate;
+    #[pymodule_export]
+    use super::opponent::PyOpponent;
     #[pymodule_export]
     use super::report::{PyReport, PyServer};
     #[pymodule_export]

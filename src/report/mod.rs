@@ -18,6 +18,7 @@ mod waits;
 pub use cycle::{Edge, cycle_through};
 pub use event::{Event, EventKind};
 pub use explanation::{Story, explain};
+pub(crate) use outcome::named;
 pub use outcome::{Outcome, SessionOutcome};
 pub(crate) use plain::{one_line, wrapped};
 pub use session_report::{SessionReport, Statement};

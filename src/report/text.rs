@@ -57,6 +57,7 @@ impl Event {
             EventKind::Begin => "begins".to_owned(),
             EventKind::Request => format!("asks for {step}"),
             EventKind::Waiting => format!("waits for {step}, held by {}", one_line(&self.blocked_by.join(", "))),
+            EventKind::Acquired if is_about_a_savepoint(&step) => step,
             EventKind::Acquired if self.rows == Some(0) => format!("finds no {step}"),
             EventKind::Acquired => format!("locks {step}"),
             EventKind::Error => {
@@ -69,6 +70,11 @@ impl Event {
             EventKind::Cancel => format!("is cancelled at {step}"),
         }
     }
+}
+
+/// Whether the step takes no lock, but only marks a place in its transaction, or goes back to one.
+fn is_about_a_savepoint(step: &str) -> bool {
+    ["SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"].iter().any(|command| step.starts_with(command))
 }
 
 impl Report {

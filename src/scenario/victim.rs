@@ -12,9 +12,9 @@ use crate::engine::session::SessionId;
 /// `deadlock_timeout` that a privileged run gives to its victim when the caller gives none.
 const SHORT: Duration = Duration::from_millis(10);
 /// From here on, half a `deadlock_timeout` is room enough to close the cycle in, also on a busy machine.
-const ROOMY: Duration = Duration::from_millis(200);
+pub(crate) const ROOMY: Duration = Duration::from_millis(200);
 /// How much later than due a spent check may come on a busy machine.
-const SPENT_MARGIN: Duration = Duration::from_millis(25);
+pub(crate) const SPENT_MARGIN: Duration = Duration::from_millis(25);
 
 /// How the victim is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! `simulate_deadlock`: sessions lock the same rows in opposite orders, and PostgreSQL does the rest.
 
-mod begin;
+pub(crate) mod begin;
 pub(crate) mod options;
 pub(crate) mod scratch;
 pub(crate) mod stage;

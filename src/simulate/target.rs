@@ -38,7 +38,7 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 /// A text as a literal.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     // E'' works whatever standard_conforming_strings says.
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

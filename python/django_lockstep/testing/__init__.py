@@ -1,6 +1,17 @@
 """Running the user's own code in lock-step, for tests. Importing this imports Django."""
 
 from django_lockstep.testing.ensemble import Ensemble
+from django_lockstep.testing.holding import AdvisoryLock, Lockable, TableLock
+from django_lockstep.testing.provoke import provoke_deadlock
+from django_lockstep.testing.survive import assert_survives_deadlock
 from django_lockstep.testing.together import run_together
 
-__all__ = ["Ensemble", "run_together"]
+__all__ = [
+    "AdvisoryLock",
+    "Ensemble",
+    "Lockable",
+    "TableLock",
+    "assert_survives_deadlock",
+    "provoke_deadlock",
+    "run_together",
+]

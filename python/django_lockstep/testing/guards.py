@@ -8,6 +8,7 @@ from django.db import connections
 
 from django_lockstep.dsn import dsn_from_alias
 from django_lockstep.exceptions import Refused
+from django_lockstep.testing.fork import refuse_inherited
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -33,6 +34,7 @@ def dsn_of_free_alias(using: str, what: str) -> str:
             "connections do not see the rows that it made, and wait for ever for those that it changed."
         )
         raise Refused(f"{message} {hint}", hint=hint)
+    refuse_inherited(using)
     return dsn
 
 

@@ -12,7 +12,7 @@ use crate::report::{Event, EventKind};
 
 impl Run<'_> {
     /// Asks the observer who waits for whom.
-    pub(super) fn look(&mut self) -> Result<Option<Ending>, Error> {
+    pub(crate) fn look(&mut self) -> Result<Option<Ending>, Error> {
         let pids: Vec<i32> = self.members.iter().filter_map(Member::running_pid).collect();
         let waits = match self.observer.waits(&pids, self.leash) {
             Ok(waits) => waits,

@@ -10,7 +10,7 @@ use crate::engine::step::StepKind;
 use crate::report::{Event, EventKind, Statement};
 
 impl Run<'_> {
-    pub(super) fn release(&mut self, SessionId(index): SessionId) {
+    pub(crate) fn release(&mut self, SessionId(index): SessionId) {
         let Some(member) = self.members.get_mut(index) else { return };
         let Phase::AtGate(step) = std::mem::replace(&mut member.phase, Phase::Coming) else { return };
         let now = Instant::now();

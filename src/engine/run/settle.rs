@@ -81,6 +81,12 @@ impl Run<'_> {
         self.members.get_mut(index)?.result.take()
     }
 
+    /// The same, left where it is.
+    #[must_use]
+    pub fn result(&self, SessionId(index): SessionId) -> Option<&StepResult> {
+        self.members.get(index)?.result.as_ref()
+    }
+
     /// What the server has said to the session besides its answers, once.
     pub fn take_asides(&mut self, SessionId(index): SessionId) -> Vec<Aside> {
         self.members.get_mut(index).map(|member| member.asides.drain(..).collect()).unwrap_or_default()
@@ -99,6 +105,13 @@ impl Run<'_> {
         self.members.get(index)?.backend_pid
     }
 
+    /// The session runs on this backend, as the server has it.
+    pub fn locate(&mut self, SessionId(index): SessionId, backend_pid: i32) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.move_to(backend_pid);
+        }
+    }
+
     /// The connection that watches, for statements between two steps.
     pub fn observer(&mut self) -> &mut crate::engine::Observer {
         self.observer
@@ -110,12 +123,13 @@ impl Run<'_> {
         cancel_all(cancel.as_slice(), Duration::from_secs(1));
     }
 
-    fn standing(&self, SessionId(index): SessionId) -> Standing {
+    /// Where a session stands.
+    pub(crate) fn standing(&self, SessionId(index): SessionId) -> Standing {
         self.members.get(index).map_or(Standing::Left, super::Member::standing)
     }
 
     /// Hears what has come, and what comes within this time, if nothing has.
-    fn listen(&mut self, pause: Duration) -> Result<(), Error> {
+    pub(crate) fn listen(&mut self, pause: Duration) -> Result<(), Error> {
         let mut heard = false;
         while let Ok(message) = self.inbox.try_recv() {
             self.hear(message);
