@@ -16,7 +16,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-example lint lint-rust lint-python catalogue docs format build clean
+.PHONY: help demo test test-rust test-python test-example test-docs lint lint-rust lint-python catalogue docs format build clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +30,10 @@ test-rust: .venv/.built ## run the engine's tests, which need no Python
 	$(BESIDE_SERVER) $(CARGO) test --no-default-features $(CARGO_TEST_ARGS)
 
 test-python: .venv/.built .venv/.test ## run the package's tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not docs" $(PYTEST_ARGS)
+
+test-docs: .venv/.built .venv/.test ## follow the documentation word by word
+	$(BIN)/python -m pytest tests/test_docs.py $(PYTEST_ARGS)
 
 test-example: .venv/.built ## run the example project's tests
 	cd example_project && ../$(BIN)/python manage.py test

@@ -11,23 +11,23 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
+def clean_environment(**more: str) -> dict[str, str]:
+    """Return an environment without this one's Python, PostgreSQL and make."""
+    dropped = {"VIRTUAL_ENV", "DATABASE_URL", "LOCKSTEP_TEST_DSN", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in dropped and not name.startswith(("PG", "PYTHON", "DJANGO"))
+    }
+    return {**kept, **more}
+
+
 def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run it in an environment without this one's Python settings."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PG", "PYTHON", "DJANGO"))
-    }
-    for name in (
-        "VIRTUAL_ENV",
-        "DATABASE_URL",
-        "MAKEFLAGS",
-        "MAKELEVEL",
-        "MFLAGS",
-    ):  # make, run by make, prints more
-        kept.pop(name, None)
     return subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env={**kept, **environment},
+        env=clean_environment(**environment),
         capture_output=True,
         text=True,
         check=False,
