@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,16 @@ class Keeper(Supervisor):
 
     def __init__(self, plan: dict[str, Any]) -> None:
         super().__init__(plan)
+        self.is_standby = plan.get("standby", False)
         self.settings |= {"dynamic_shared_memory_type": "mmap", **plan["settings"]}
+
+    def initdb(self) -> None:
+        super().initdb()
+        if self.is_standby:
+            signal = self.data / "standby.signal"
+            signal.touch()
+            if self.identity:
+                os.chown(signal, self.identity["user"], self.identity["group"])
 
     def spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         known = [argument for argument in arguments if not argument.startswith("--set=")]

@@ -10,7 +10,8 @@ from django_lockstep import Report, simulate_deadlock
 
 @pytest.fixture
 def report(dsn: str) -> Report:
-    return simulate_deadlock(dsn, deadlock_timeout=FAST)
+    # Long enough for the observer to see both waits, on a busy machine too.
+    return simulate_deadlock(dsn, deadlock_timeout=0.3)
 
 
 def test_defaults_deadlock_with_the_servers_own_deadlock_timeout(dsn: str, witness: Connection) -> None:
@@ -121,7 +122,7 @@ def test_explanation_mentions_both_rows_and_the_remedy(report: Report) -> None:
     for words in (
         "A held row 1 and asked for row 2",
         "B held row 2 and asked for row 1",
-        "deadlock_timeout (0.01 s)",
+        "deadlock_timeout (0.3 s)",
         f"aborted {report.victims[0]} (40P01)",
         "one order",
     ):

@@ -43,18 +43,26 @@ def free_port() -> int:
 class TlsServer:
     """Start one with ``with``; then ``configure`` it as often as need be."""
 
-    def __init__(self) -> None:
+    def __init__(self, binaries: Path | None = None, *, standby: bool = False) -> None:
         self.directory = Path(
             "/tmp", f"lockstep-tls-{secrets.token_hex(6)}"
         )  # short, as a socket's path must be
         self.port = free_port()
-        self.binaries = postgresql_with_tls()
+        self.binaries = binaries or postgresql_with_tls()
+        self.is_standby = standby
         self.keeper: subprocess.Popen[bytes] | None = None
         self.configured: Any = None
 
     def __enter__(self) -> TlsServer:
         settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), "log_statement": "all"}
-        plan = {"bin": str(self.binaries), "directory": str(self.directory), "settings": settings}
+        if self.is_standby:
+            settings["wal_level"] = "replica"
+        plan = {
+            "bin": str(self.binaries),
+            "directory": str(self.directory),
+            "settings": settings,
+            "standby": self.is_standby,
+        }
         self.keeper = subprocess.Popen(
             [sys.executable, str(KEEPER), json.dumps(plan)],
             stdin=subprocess.PIPE,

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::backend::Wire;
 use super::cancel::CancelHandle;
-use super::conninfo::{ChannelBinding, Conninfo, SslNegotiation, SystemEnvironment, Target};
+use super::conninfo::{ChannelBinding, Conninfo, SystemEnvironment, Target, TargetSessionAttrs};
 use super::endpoint::Endpoint;
 use super::tls::{Tls, Way};
 use crate::error::Error;
@@ -27,6 +27,9 @@ pub(super) enum AttemptError {
     /// It took longer than `connect_timeout`.
     #[error("no answer within connect_timeout ({} s)", .0.as_secs())]
     Slow(Duration),
+    /// It is a server of another kind.
+    #[error("it is not target_session_attrs={0}")]
+    Unwanted(TargetSessionAttrs),
     /// What TLS needs is not usable: nothing was sent.
     #[error(transparent)]
     Tls(Error),
@@ -59,7 +62,7 @@ async fn shake_hands(
     let tls = match way {
         Way::Plain => None,
         Way::TlsIfOffered | Way::Tls => {
-            Some(Tls::set_up(conninfo.ssl(), target, &SystemEnvironment).map_err(AttemptError::Tls)?)
+            Some(Tls::set_up(conninfo.ssl(), target, way, &SystemEnvironment).map_err(AttemptError::Tls)?)
         }
     };
     let stream = endpoint.connect().await?;
@@ -69,15 +72,15 @@ async fn shake_hands(
             (client, Box::pin(poll_fn(move |cx| connection.poll_message(cx))))
         }
         Some(tls) => {
-            config.ssl_mode(if way == Way::Tls { DriverSslMode::Require } else { DriverSslMode::Prefer });
-            if conninfo.ssl().negotiation == SslNegotiation::Direct {
+            config.ssl_mode(if tls.is_required() { DriverSslMode::Require } else { DriverSslMode::Prefer });
+            if tls.is_direct() {
                 config.ssl_negotiation(DriverSslNegotiation::Direct);
             }
-            let (client, mut connection) = config.connect_raw(stream, tls.connect()?).await?;
+            let (client, mut connection) = config.connect_raw(stream, tls.connect()).await?;
             (client, Box::pin(poll_fn(move |cx| connection.poll_message(cx))))
         }
     };
-    let cancel = CancelHandle::new(client.cancel_token(), endpoint.clone(), tls);
+    let cancel = CancelHandle::of(&client, endpoint.clone(), tls).await?;
     Ok((client, wire, cancel))
 }
 

@@ -113,6 +113,12 @@ impl Backend {
         self.cancel.clone()
     }
 
+    /// Whether a pooler is between us and this backend, whose process is `pid`.
+    #[must_use]
+    pub fn is_pooled(&self, pid: i32) -> bool {
+        self.cancel.key_pid() != pid
+    }
+
     /// Whether the connection has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {

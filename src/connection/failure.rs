@@ -18,8 +18,12 @@ pub(super) fn tell(conninfo: &Conninfo, target: &Target, error: AttemptError, ea
             format!("the server at {place} did not answer within connect_timeout ({} s)", limit.as_secs()),
             "Check host and port, and that no firewall is in the way; or raise connect_timeout.".to_owned(),
         ),
+        AttemptError::Unwanted(wanted) => (
+            format!("the server at {place} is not what target_session_attrs={wanted} asks for"),
+            "Name a host that is, or change target_session_attrs.".to_owned(),
+        ),
         AttemptError::Driver(error) => match error.as_db_error() {
-            Some(refusal) => refused(refusal.code().code(), &place, conninfo, target),
+            Some(refusal) => refused(refusal.code().code(), refusal.message(), &place, conninfo, target),
             None => driver(error, &place, conninfo, target),
         },
     };
@@ -31,7 +35,7 @@ pub(super) fn tell(conninfo: &Conninfo, target: &Target, error: AttemptError, ea
             None => Box::new(error),
         },
         AttemptError::Tls(error) => Box::new(error),
-        slow @ AttemptError::Slow(_) => Box::new(slow),
+        other @ (AttemptError::Slow(_) | AttemptError::Unwanted(_)) => Box::new(other),
     };
     Error::Connect { what, hint, source }
 }
@@ -98,6 +102,12 @@ fn handshake(error: &tokio_postgres::Error, target: &Target) -> Option<(String, 
         }
         cause = error.source();
     };
+    if matches!(tls, rustls::Error::NoApplicationProtocol) {
+        return Some((
+            "it did not agree to speak PostgreSQL's protocol".to_owned(),
+            "Use sslnegotiation=postgres: direct negotiation needs PostgreSQL 17 or later.",
+        ));
+    }
     let rustls::Error::InvalidCertificate(bad) = tls else {
         return Some((
             tls.to_string(),
@@ -132,7 +142,7 @@ fn handshake(error: &tokio_postgres::Error, target: &Target) -> Option<(String, 
     })
 }
 
-fn refused(sqlstate: &str, place: &str, conninfo: &Conninfo, target: &Target) -> (String, String) {
+fn refused(sqlstate: &str, words: &str, place: &str, conninfo: &Conninfo, target: &Target) -> (String, String) {
     let user = conninfo.user();
     let dbname = conninfo.dbname();
     let (what, hint) = match sqlstate {
@@ -159,6 +169,15 @@ fn refused(sqlstate: &str, place: &str, conninfo: &Conninfo, target: &Target) ->
         "57P03" => (
             format!("the server at {place} is starting up or shutting down"),
             "Wait until it is ready, then try again.",
+        ),
+        "08P01" if words.contains("unsupported startup parameter") => (
+            format!("the pooler (PgBouncer) at {place} takes no start-up setting like ours ({words})"),
+            "Leave options (OPTIONS, PGOPTIONS, assume_role; PGTZ, PGDATESTYLE, PGGEQO) out, add options to PgBouncer's \
+             ignore_startup_parameters (they then have no effect), or connect to the server itself.",
+        ),
+        "08P01" if words.contains("no more connections allowed") => (
+            format!("the pooler (PgBouncer) at {place} admits no more clients"),
+            "Use fewer sessions, or raise PgBouncer's max_client_conn (max_user_connections, max_db_connections).",
         ),
         "42501" => (
             format!("user \"{user}\" may not connect to database \"{dbname}\" at {place}"),

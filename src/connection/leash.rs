@@ -27,6 +27,13 @@ impl Leash {
         Self::new(Some(Instant::now() + duration))
     }
 
+    /// The same leash, but at most this long: cutting either cuts both.
+    #[must_use]
+    pub fn at_most(&self, duration: Duration) -> Self {
+        let soon = Instant::now() + duration;
+        Self { cut: self.cut.clone(), deadline: Some(self.deadline.map_or(soon, |deadline| deadline.min(soon))) }
+    }
+
     /// Ends everything that goes on under this leash, now and later.
     pub fn cut(&self) {
         self.cut.cancel();

@@ -59,8 +59,7 @@ fn first_that_will_do(
                 if is_wanted(&mut backend, wanted, leash)? {
                     return Ok(backend);
                 }
-                let why = format!("it is not target_session_attrs={}", wanted.as_str());
-                last = Some((*target, AttemptError::Network(std::io::Error::other(why))));
+                last = Some((*target, AttemptError::Unwanted(wanted)));
             }
             Ok(Err(error)) => {
                 if is_final(&error) {

@@ -27,6 +27,8 @@ pub struct Facts {
     pub may_create: bool,
     /// Whether backends can notice on their own that their client is gone (`client_connection_check_interval`).
     pub notices_dead_clients: bool,
+    /// Whether a pooler such as PgBouncer is in between.
+    pub pooled: bool,
     /// Whether some schema looks like scratch objects of an earlier run.
     pub scratch_seen: bool,
 }
@@ -43,7 +45,7 @@ SELECT current_setting('server_version'), current_setting('server_version_num'),
   pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
   has_database_privilege(current_database(), 'CREATE'), current_setting('is_superuser') = 'on',
   EXISTS (SELECT FROM pg_namespace WHERE nspname ~ '^lockstep_[0-9a-f]{16}$'),
-  version() LIKE '%linux%'";
+  version() LIKE '%linux%', pg_backend_pid()";
 
 impl Facts {
     /// Asks the server, in one round trip or two.
@@ -75,6 +77,7 @@ impl Facts {
             in_recovery: row.flag(9)?,
             read_only: row.flag(10)?,
             may_create: row.flag(11)?,
+            pooled: backend.is_pooled(row.number(15)?),
             scratch_seen: row.flag(13)?,
             notices_dead_clients: row.flag(14)?,
         })

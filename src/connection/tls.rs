@@ -1,6 +1,5 @@
 //! TLS as libpq defines it (the manual, "SSL Support"), on rustls.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,13 +9,13 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::version::{TLS12, TLS13};
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::client_certificate;
-use super::conninfo::{Environment, Host, Roots, SslMode, SslOptions, Target, TlsVersion, Verification};
-use super::endpoint::Stream;
+use super::conninfo::{
+    Environment, Host, Roots, SslMode, SslNegotiation, SslOptions, Target, TlsVersion, Verification,
+};
 use super::revocation::Revocation;
+use super::tls_session::Connector;
 use super::verifier::{Chain, Demand, Verifier};
 use crate::error::Error;
 
@@ -49,13 +48,20 @@ pub(super) fn ways(mode: SslMode, is_tcp: bool) -> &'static [Way] {
 /// A TLS set-up for one host.
 #[derive(Clone)]
 pub(super) struct Tls {
-    connector: MakeRustlsConnect,
+    config: Arc<ClientConfig>,
     host: String,
+    is_direct: bool,
+    is_required: bool,
 }
 
 impl Tls {
     /// Reads the files that the conninfo names.
-    pub(super) fn set_up(ssl: &SslOptions, target: &Target, environment: &dyn Environment) -> Result<Self, Error> {
+    pub(super) fn set_up(
+        ssl: &SslOptions,
+        target: &Target,
+        way: Way,
+        environment: &dyn Environment,
+    ) -> Result<Self, Error> {
         let provider = Arc::new(ring::default_provider());
         let demand = demand(ssl, target, environment, &provider)?;
         let verifier = Arc::new(Verifier { demand, provider: Arc::clone(&provider) });
@@ -72,13 +78,27 @@ impl Tls {
             _ => target.name.clone(),
         };
         config.enable_sni = ssl.server_name_indication && host.parse::<std::net::IpAddr>().is_err();
-        Ok(Self { connector: MakeRustlsConnect::new(config), host })
+        Ok(Self {
+            config: Arc::new(config),
+            host,
+            is_direct: ssl.negotiation == SslNegotiation::Direct,
+            is_required: way == Way::Tls,
+        })
+    }
+
+    /// Whether TLS begins without being asked for.
+    pub(super) fn is_direct(&self) -> bool {
+        self.is_direct
+    }
+
+    /// Whether there is no going on without TLS.
+    pub(super) fn is_required(&self) -> bool {
+        self.is_required
     }
 
     /// What the driver connects with.
-    pub(super) fn connect(&self) -> io::Result<<MakeRustlsConnect as MakeTlsConnect<Stream>>::TlsConnect> {
-        let made = MakeTlsConnect::<Stream>::make_tls_connect(&mut self.connector.clone(), &self.host);
-        made.map_err(io::Error::other)
+    pub(super) fn connect(&self) -> Connector {
+        Connector { config: Arc::clone(&self.config), host: self.host.clone(), insists: self.is_direct }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::connection::conninfo::Conninfo;
-use crate::connection::{Backend, Leash, Pooled, open};
+use crate::connection::{Backend, Leash, Pooled, explained, open};
 use crate::error::Error;
 
 const DOING: &str = "watching who waits for whom";
@@ -76,7 +76,7 @@ impl Observer {
     /// same server connection behind a transaction pooler.
     pub fn open(mut backend: Pooled, claim: Option<&str>, leash: &Leash) -> Result<Self, Error> {
         let claim = claim.unwrap_or_default();
-        backend.ask(
+        let opened = backend.ask(
             &format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED; \
                  SET LOCAL application_name = 'lockstep observer'; \
@@ -84,7 +84,8 @@ impl Observer {
             ),
             "opening the observer's transaction",
             leash,
-        )?;
+        );
+        opened.map_err(explained)?;
         Ok(Self { backend, question: Question::Blockers, spare: None })
     }
 

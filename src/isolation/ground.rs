@@ -44,7 +44,7 @@ impl Connections {
         }
         let scratch = Scratch::new()?;
         let schema = scratch.schema();
-        let stage = Box::new(Stage::set(conninfo, size, probe, Some(scratch), &[], leash)?);
+        let stage = Box::new(Stage::set(conninfo, size, probe, facts.pooled, Some(scratch), &[], leash)?);
         Ok(Self::Scratch { stage, schema })
     }
 

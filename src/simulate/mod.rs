@@ -81,7 +81,7 @@ impl Simulation {
             notes.extend(checked.names.get(victim).and_then(|name| choice.sentence(name)));
         }
         let deals = deal(&checked.rows, checked.names.len());
-        let stage = Stage::set(conninfo, checked.names.len(), probe, scratch, &checked.rows, leash)?;
+        let stage = Stage::set(conninfo, checked.names.len(), probe, facts.pooled, scratch, &checked.rows, leash)?;
         Ok(Self { checked, facts, target, choice, deals, stage, notes })
     }
 
@@ -113,6 +113,9 @@ impl Simulation {
         let connections = (0..sessions).map(|_| self.stage.connection(leash)).collect::<Result<Vec<_>, _>>()?;
         let mut run = Run::new(self.stage.observer()?, line, leash, patience + OUTSIDER_GRACE);
         run.note_locks(self.checked.note_locks);
+        if self.facts.pooled {
+            run.expect_pooler();
+        }
         run.expect_statement_timeout(self.checked.statement_timeout.or_else(|| {
             (self.facts.statement_timeout > 0.0).then(|| Duration::from_secs_f64(self.facts.statement_timeout))
         }));

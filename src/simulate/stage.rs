@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::scratch::Scratch;
 use crate::connection::conninfo::Conninfo;
-use crate::connection::{Backend, Leash, Pool, Pooled, open};
+use crate::connection::{Backend, Leash, POOLER_PATIENCE, Pool, Pooled, exhausted, gave_up, open};
 use crate::engine::Observer;
 use crate::error::Error;
 
@@ -25,17 +25,25 @@ impl Stage {
         conninfo: Arc<Conninfo>,
         sessions: usize,
         probe: Backend,
+        is_pooled: bool,
         scratch: Option<Scratch>,
         rows: &[i64],
         leash: &Leash,
     ) -> Result<Self, Error> {
         let size = u32::try_from(sessions).unwrap_or(u32::MAX).saturating_add(1);
+        // What waits for no lock may wait in a pooler for a server connection, but not for ever.
+        let soon = || if is_pooled { leash.at_most(POOLER_PATIENCE) } else { leash.clone() };
+        let told = |error| match error {
+            Error::Timeout { doing } if is_pooled && !leash.is_over() => exhausted(&doing, sessions + 1),
+            Error::Lost { doing, source, .. } if gave_up(source.as_deref()) => exhausted(&doing, sessions + 1),
+            other => other,
+        };
         let pool = Pool::start(Arc::clone(&conninfo), size, probe, leash);
         let claim = scratch.as_ref().map(Scratch::claim);
-        let observer = Observer::open(pool.get(leash)?, claim.as_deref(), leash)?;
+        let observer = Observer::open(pool.get(leash)?, claim.as_deref(), &soon()).map_err(told)?;
         let stage = Self { conninfo, pool, observer: Some(observer), scratch };
         if let Some(scratch) = &stage.scratch {
-            scratch.create(rows, &mut *stage.connection(leash)?, leash)?;
+            scratch.create(rows, &mut *stage.connection(leash)?, &soon()).map_err(told)?;
         }
         Ok(stage)
     }

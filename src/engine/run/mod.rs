@@ -6,6 +6,7 @@
 mod hear;
 mod locks;
 mod look;
+mod pooler;
 mod release;
 mod settle;
 mod stop;
@@ -48,6 +49,7 @@ pub struct Run<'a> {
     /// How long an outsider may stay in the way.
     outsider_patience: Duration,
     statement_timeout: Option<Duration>,
+    behind_pooler: bool,
     notes_locks: bool,
     edges_at_deadlock: Option<Vec<Edge>>,
     outsiders: Vec<Outsider>,
@@ -74,6 +76,7 @@ impl<'a> Run<'a> {
             leash,
             outsider_patience,
             statement_timeout: None,
+            behind_pooler: false,
             notes_locks: false,
             edges_at_deadlock: None,
             outsiders: Vec::new(),
@@ -148,6 +151,7 @@ impl<'a> Run<'a> {
             if self.leash.is_over() {
                 return Ok(Ending::Timeout);
             }
+            self.check_pooler()?;
             let board = self.board();
             if board.is_over() {
                 return Ok(Ending::Complete);
