@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -16,7 +17,6 @@ from witness import SECRET, tables_made
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
     from conftest import MakeRole
     from witness import Connection
@@ -247,6 +247,13 @@ def test_parallel_tests_use_their_own_clones(driver: str, shop: Shop, dsn: str) 
     assert left == []
     used = {json.loads(line) for line in (shop.folder / "clones.txt").read_text().splitlines()}
     assert used == {"suite_named_by_test_1", "suite_named_by_test_2"}
+
+
+def test_the_documents_snippet(shop: Shop) -> None:
+    document = Path(__file__).parent.parent / "docs" / "connection.md"
+    snippet = document.read_text().partition("```python\n")[2].partition("```")[0]
+    done = shop.manage("shell", "-v0", "--command", snippet)
+    assert done.stdout.strip() == "deadlock", done.stderr
 
 
 def test_a_socket_folder_and_a_port(shop: Shop, dsn: str) -> None:
