@@ -5,6 +5,8 @@ mod check;
 mod interleavings;
 mod parse;
 mod print;
+#[cfg(test)]
+mod properties;
 
 pub use check::check;
 pub use interleavings::interleavings;
