@@ -12,7 +12,7 @@ use django_lockstep::connection::{Leash, Pool, open};
 use django_lockstep::engine::run::Run;
 use django_lockstep::engine::schedule::{Board, Decision, Entry, InOrder, Schedule};
 use django_lockstep::engine::{
-    Caller, Ending, Fixed, Halt, Observer, Record, Script, SessionId, Silent, Step, StepResult, supervise,
+    Caller, Ending, Fixed, Halt, Observer, OwnBackend, Record, Script, SessionId, Silent, Step, StepResult, supervise,
 };
 use django_lockstep::report::EventKind::{Acquired, Commit, Request, Waiting};
 use django_lockstep::report::{Event, EventKind, SessionOutcome};
@@ -271,7 +271,7 @@ impl Caller for StopAt {
     fn poll(&mut self) -> Result<(), Halt> {
         Ok(())
     }
-    fn own_backends(&mut self) -> Vec<i32> {
+    fn own_backends(&mut self) -> Vec<OwnBackend> {
         Vec::new()
     }
 }

@@ -263,7 +263,10 @@ def test_a_callable_that_does_not_come_back_is_named_and_left_behind(orm: str) -
     report = run_together(sleeps, forth, timeout=0.5)
     assert report.outcome == "timeout"
     (note,) = report.notes
-    assert re.search(r"sleeps did not come to another gate: it was at .*test_run_together\.py:\d+ when", note)
+    assert re.search(
+        r"sleeps came to no other gate: .* at \S*test_run_together\.py:\d+\. Its connection",
+        note,
+    )
     with closing(psycopg.connect(orm, autocommit=True)) as asking:
         wait_until(lambda: leftovers(asking) == [], "its backend to be gone")
     go_on.set()

@@ -567,8 +567,8 @@ class Gate:
         ``kind`` is ``"opening"`` (the first statement of a transaction), ``"statement"``, ``"alone"`` (outside any
         transaction), ``"commit"`` or ``"rollback"``. The GIL is released meanwhile.
         """
-    def locate(self, backend_pid: int) -> None:
-        """Tell which backend the next steps run on."""
+    def locate(self, backend_pid: int | None) -> None:
+        """Tell which backend the next steps run on; ``None`` where it cannot be known."""
     def finish(self, rows: int | None = None) -> None:
         """Tell that the released step is through, and how many rows it returned or touched."""
     def fail(
@@ -603,6 +603,7 @@ class Together:
         self,
         names: list[str],
         start: Callable[[int, Gate], object],
+        stopping: Callable[[], object],
         collect: Callable[[], tuple[list[str], list[tuple[Any, BaseException | None]]]],
         order: list[int] | None,
         timeout: float,
@@ -610,8 +611,9 @@ class Together:
     ) -> Report:
         """Run one session for each name: in turns, or by the numbers in ``order`` and then in turns.
 
-        ``start`` is called for each with its number and its gate, and must not wait. ``collect`` is called when the
-        run is over: it returns sentences for the report's notes, and what each session returned and raised.
+        ``start`` is called for each with its number and its gate, and must not wait; ``stopping`` when the run is about
+        to be ended before the sessions have. ``collect`` is called when it is over: it returns sentences for the
+        report's notes, and what each session returned and raised.
         """
     def close(self) -> None:
         """End the connection."""

@@ -78,17 +78,6 @@ def is_postgresql(using: str) -> bool:
         return False
 
 
-def own_backend_pids() -> list[int]:
-    """Return the backends of the connections that this thread has open through Django."""
-    pids = []
-    for connection in connections.all(initialized_only=True):
-        driver = getattr(connection, "connection", None)
-        if connection.vendor == "postgresql" and driver is not None and not driver.closed:
-            info = getattr(driver, "info", None)
-            pids.append(int(info.backend_pid if info is not None else driver.get_backend_pid()))
-    return pids
-
-
 def _connection_params(connection: BaseDatabaseWrapper) -> dict[str, Any]:
     using = connection.alias
     try:

@@ -20,6 +20,17 @@ const SLICE: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Halt;
 
+/// A backend of the calling process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnBackend {
+    /// Its process.
+    pub pid: i32,
+    /// Whether it is the calling thread's: then it cannot let go of anything before the call returns.
+    pub calling: bool,
+    /// `file:line` of where the code of its thread is.
+    pub place: Option<String>,
+}
+
 /// Who called. Every method runs in the calling thread.
 pub trait Caller {
     /// The server is known and everything is prepared; the first session is about to begin.
@@ -36,8 +47,10 @@ pub trait Caller {
     fn event(&mut self, event: &Event) -> Result<(), Halt>;
     /// A few milliseconds have passed: is there a signal?
     fn poll(&mut self) -> Result<(), Halt>;
-    /// The backends of the connections that the caller itself has open, so that a wait for them is not waited out.
-    fn own_backends(&mut self) -> Vec<i32>;
+    /// A run is about to be ended before its sessions have: their gates close next.
+    fn stopping(&mut self) {}
+    /// The backends of the connections that the calling process itself has open, so that a wait for them is not waited out.
+    fn own_backends(&mut self) -> Vec<OwnBackend>;
 }
 
 /// A caller that listens to nothing and never stops.
@@ -54,7 +67,7 @@ impl Caller for Silent {
     fn poll(&mut self) -> Result<(), Halt> {
         Ok(())
     }
-    fn own_backends(&mut self) -> Vec<i32> {
+    fn own_backends(&mut self) -> Vec<OwnBackend> {
         Vec::new()
     }
 }
@@ -64,12 +77,13 @@ enum Call {
     Chapter { title: String, number: usize },
     Event(Box<Event>),
     OwnBackends,
+    Stopping,
 }
 
 enum Answer {
     GoOn,
     Halt,
-    Backends(Vec<i32>),
+    Backends(Vec<OwnBackend>),
 }
 
 /// The conductor's line to the calling thread.
@@ -115,13 +129,18 @@ impl Line {
         }
     }
 
-    /// The backends of the caller's own connections.
+    /// The backends of the calling process's own connections.
     #[must_use]
-    pub fn own_backends(&self) -> Vec<i32> {
+    pub fn own_backends(&self) -> Vec<OwnBackend> {
         match self.ask(Call::OwnBackends) {
             Some(Answer::Backends(pids)) => pids,
             _ => Vec::new(),
         }
+    }
+
+    /// Tells the caller that the sessions' gates are about to be closed.
+    pub fn stopping(&self) {
+        self.ask(Call::Stopping);
     }
 
     fn ask(&self, call: Call) -> Option<Answer> {
@@ -162,6 +181,10 @@ pub fn supervise<T: Send>(
                 }
                 Ok(Call::OwnBackends) => {
                     let _ = replies.send(Answer::Backends(caller.own_backends()));
+                }
+                Ok(Call::Stopping) => {
+                    caller.stopping();
+                    let _ = replies.send(Answer::GoOn);
                 }
                 Err(RecvTimeoutError::Timeout) => halted = halted || caller.poll().is_err(),
                 Err(RecvTimeoutError::Disconnected) => break,

@@ -92,9 +92,9 @@ impl Member {
     }
 
     /// Its steps run on this backend from now on.
-    pub(super) fn move_to(&mut self, backend_pid: i32) {
-        self.backend_pid = Some(backend_pid);
-        if !self.backends.contains(&backend_pid) {
+    pub(super) fn move_to(&mut self, backend_pid: Option<i32>) {
+        self.backend_pid = backend_pid;
+        if let Some(backend_pid) = backend_pid.filter(|pid| !self.backends.contains(pid)) {
             self.backends.push(backend_pid);
         }
     }

@@ -14,7 +14,7 @@ pub mod script;
 pub mod session;
 pub mod step;
 
-pub use caller::{Caller, Halt, Silent, supervise};
+pub use caller::{Caller, Halt, OwnBackend, Silent, supervise};
 pub use observer::Observer;
 pub use record::{Ending, Record};
 pub use run::{Run, Settled};

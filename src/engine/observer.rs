@@ -4,6 +4,7 @@
 //! manual's chapter "System Information Functions"). It also lists sessions that are merely ahead in the queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::connection::conninfo::Conninfo;
 use crate::connection::{Backend, Leash, Pooled, explained, open};
@@ -44,6 +45,8 @@ pub struct Outsider {
     pub query: String,
     /// How long its transaction has been open, in seconds.
     pub transaction_age: Option<f64>,
+    /// `file:line` of where its code is, if it is a backend of this very process.
+    pub place: Option<String>,
 }
 
 /// What the observer asks.
@@ -184,9 +187,21 @@ impl Observer {
                     state: column(row, 3).to_owned(),
                     query: column(row, 4).to_owned(),
                     transaction_age: column(row, 5).parse().ok(),
+                    place: None,
                 })
             })
             .collect())
+    }
+
+    /// For how long a backend has done nothing in its transaction; `None` when it does something, or has none.
+    pub fn idle_in_transaction(&mut self, pid: i32, leash: &Leash) -> Result<Option<Duration>, Error> {
+        let sql = format!(
+            "SELECT pg_stat_clear_snapshot(); SELECT extract(epoch FROM clock_timestamp() - state_change) \
+             FROM pg_stat_activity WHERE pid = {pid} AND state LIKE 'idle in transaction%'"
+        );
+        let reply = self.backend.ask(&sql, DOING, leash)?;
+        let seconds = reply.rows().first().and_then(|row| column(row, 0).parse::<f64>().ok());
+        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
     }
 
     /// Cancels the statements of these backends, or ends them. The role's own backends are admitted to it. Also when the

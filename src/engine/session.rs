@@ -45,8 +45,8 @@ pub enum Message {
     Located {
         /// Who.
         session: SessionId,
-        /// The backend.
-        backend_pid: i32,
+        /// The backend; `None` when it cannot be known, behind a pooler and outside any transaction.
+        backend_pid: Option<i32>,
     },
     /// The server said something besides its answers.
     Aside {
@@ -121,7 +121,7 @@ impl Gate {
     }
 
     /// Tells which backend the next steps run on, before they can wait there. A session may change it.
-    pub fn locate(&self, backend_pid: i32) {
+    pub fn locate(&self, backend_pid: Option<i32>) {
         let _ = self.messages.send(Message::Located { session: self.session, backend_pid });
     }
 

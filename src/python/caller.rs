@@ -5,7 +5,7 @@ use pyo3::types::PyDict;
 
 use super::event::PyEvent;
 use super::report::PyServer;
-use crate::engine::{Caller, Halt};
+use crate::engine::{Caller, Halt, OwnBackend};
 use crate::report::{Event, Server};
 
 /// Keeps the exception that ended the call, so that the very same one is raised.
@@ -13,17 +13,24 @@ pub(super) struct PythonCaller {
     on_start: Option<Py<PyAny>>,
     on_chapter: Option<Py<PyAny>>,
     on_event: Option<Py<PyAny>>,
+    on_stop: Option<Py<PyAny>>,
     raised: Option<PyErr>,
 }
 
 impl PythonCaller {
     pub(super) fn new(on_start: Option<Py<PyAny>>, on_event: Option<Py<PyAny>>) -> Self {
-        Self { on_start, on_chapter: None, on_event, raised: None }
+        Self { on_start, on_chapter: None, on_event, on_stop: None, raised: None }
     }
 
     /// The same, and it is told of the parts of the run.
     pub(super) fn told_chapters(self, on_chapter: Option<Py<PyAny>>) -> Self {
         Self { on_chapter, ..self }
+    }
+
+    /// Has `on_stop` called when a run is about to be ended before its sessions have.
+    pub(super) fn telling_of_stop(mut self, on_stop: Py<PyAny>) -> Self {
+        self.on_stop = Some(on_stop);
+        self
     }
 
     /// The exception that ended the call, if one did.
@@ -68,16 +75,25 @@ impl Caller for PythonCaller {
         self.keep(result)
     }
 
-    fn own_backends(&mut self) -> Vec<i32> {
+    fn stopping(&mut self) {
+        let Some(on_stop) = &self.on_stop else { return };
+        if let Err(error) = Python::attach(|py| on_stop.call0(py).map(drop)) {
+            self.raised.get_or_insert(error);
+        }
+    }
+
+    fn own_backends(&mut self) -> Vec<OwnBackend> {
         // Without Django, or with a connection in an odd state, there is simply nothing to say.
         Python::attach(own_backends).unwrap_or_default()
     }
 }
 
-fn own_backends(py: Python<'_>) -> PyResult<Vec<i32>> {
+fn own_backends(py: Python<'_>) -> PyResult<Vec<OwnBackend>> {
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     if !modules.contains("django.db")? {
         return Ok(Vec::new());
     }
-    py.import("django_lockstep.dsn")?.call_method0("own_backend_pids")?.extract()
+    let told: Vec<(i32, bool, Option<String>)> =
+        py.import("django_lockstep.testing.own")?.call_method0("own_backends")?.extract()?;
+    Ok(told.into_iter().map(|(pid, calling, place)| OwnBackend { pid, calling, place }).collect())
 }

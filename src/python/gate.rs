@@ -40,8 +40,9 @@ impl PyGate {
         py.detach(|| self.with(|gate| gate.arrive(step)).is_some_and(|released| released.is_ok()))
     }
 
-    /// Tell the backend that the next steps run on.
-    fn locate(&self, backend_pid: i32) {
+    /// Tell the backend that the next steps run on; ``None`` where it cannot be known.
+    #[pyo3(signature = (backend_pid))]
+    fn locate(&self, backend_pid: Option<i32>) {
         self.with(|gate| gate.locate(backend_pid));
     }
 

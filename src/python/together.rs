@@ -49,9 +49,10 @@ impl PyTogether {
         Ok(together.session_deadlock_timeout().map(|timeout| timeout.as_secs_f64()))
     }
 
-    /// Run one session for each name: ``start(number, gate)`` is called for each, and ``collect()`` when the run is over:
+    /// Run one session for each name: ``start(number, gate)`` is called for each, ``stopping()`` when the run is about to be
+    /// ended before they have, and ``collect()`` when it is over:
     /// it returns sentences for the report's notes, and what each callable returned and raised.
-    #[pyo3(signature = (names, start, collect, order, timeout, on_event = None))]
+    #[pyo3(signature = (names, start, stopping, collect, order, timeout, on_event = None))]
     #[expect(
         clippy::too_many_arguments,
         clippy::needless_pass_by_value,
@@ -62,6 +63,7 @@ impl PyTogether {
         py: Python<'_>,
         names: Vec<String>,
         start: Py<PyAny>,
+        stopping: Py<PyAny>,
         collect: &Bound<'_, PyAny>,
         order: Option<Vec<usize>>,
         timeout: &Bound<'_, PyAny>,
@@ -69,11 +71,11 @@ impl PyTogether {
     ) -> PyResult<PyReport> {
         let timeout = seconds(py, timeout)?;
         let Some(order) = order else {
-            let told = self.conduct(py, &names, &start, &mut Turns::default(), timeout, on_event)?;
+            let told = self.conduct(py, &names, (&start, stopping), &mut Turns::default(), timeout, on_event)?;
             return completed(told, collect);
         };
         let mut given = Given::new(names.clone(), order.into_iter().map(SessionId).collect());
-        let told = self.conduct(py, &names, &start, &mut given, timeout, on_event)?;
+        let told = self.conduct(py, &names, (&start, stopping), &mut given, timeout, on_event)?;
         let Some(trouble) = given.trouble() else { return completed(told, collect) };
         let hint = "Give an order that the sessions can take, or only its beginning: the rest goes on in turns.";
         Err(errors::to_python(py, &Error::usage(trouble, hint)))
@@ -92,12 +94,12 @@ impl PyTogether {
         &self,
         py: Python<'_>,
         names: &[String],
-        start: &Py<PyAny>,
+        (start, stopping): (&Py<PyAny>, Py<PyAny>),
         schedule: &mut dyn Schedule,
         timeout: Duration,
         on_event: Option<Py<PyAny>>,
     ) -> PyResult<Told> {
-        let mut caller = PythonCaller::new(None, on_event);
+        let mut caller = PythonCaller::new(None, on_event).telling_of_stop(stopping);
         let mut failure = None;
         let mut begin = |session: SessionId, gate: Gate| {
             Python::attach(|py| start.call1(py, (session.0, PyGate::from(gate)))).map_err(|error| {

@@ -231,15 +231,16 @@ fn blocked(story: &Story) -> String {
     let everybody: Vec<String> = story.sessions.iter().map(|session| session.name.clone()).collect();
     let Some(wait) = wait_for_outsider(story, &everybody) else { return waiting(story) };
     if story.hidden {
-        let holder =
-            story.outsiders.first().map_or("a backend".to_owned(), |outsider| format!("backend {}", outsider.pid));
+        let outsider = story.outsiders.first();
+        let holder = outsider.map_or("A backend".to_owned(), |outsider| format!("Backend {}", outsider.pid));
+        let place = outsider.and_then(|outsider| outsider.place.as_ref());
+        let place = place.map_or_else(String::new, |place| format!(" (its code is at {place})"));
         return format!(
-            "{} {} is this very process's own connection: it holds the lock in an open transaction and cannot \
-             let go, because the call has not returned. PostgreSQL sees no cycle there, so it would have waited for ever. \
-             Commit first: use TransactionTestCase or django_db(transaction=True) instead of TestCase, and do not call \
-             this inside atomic().",
+            "{} {holder} is this very process's own connection{place}: it holds the lock in an open transaction and \
+             cannot let go, because the call has not returned. PostgreSQL sees no cycle there, so it would have waited \
+             for ever. Commit first: use TransactionTestCase or django_db(transaction=True) instead of TestCase, and do \
+             not call this inside atomic().",
             told(wait),
-            capitalized(&holder)
         );
     }
     held(story, wait)

@@ -55,9 +55,15 @@ impl Event {
         let step = one_line(&self.step);
         match self.kind {
             EventKind::Begin => "begins".to_owned(),
+            EventKind::Request if is_statement(&step) => format!("sends {step}"),
+            EventKind::Waiting if is_statement(&step) => {
+                format!("waits in {step} for {}", one_line(&self.blocked_by.join(", ")))
+            }
+            EventKind::Acquired if is_about_a_savepoint(&step) => step,
+            EventKind::Acquired if is_statement(&step) && self.rows == Some(0) => format!("has done {step}: no rows"),
+            EventKind::Acquired if is_statement(&step) => format!("has done {step}"),
             EventKind::Request => format!("asks for {step}"),
             EventKind::Waiting => format!("waits for {step}, held by {}", one_line(&self.blocked_by.join(", "))),
-            EventKind::Acquired if is_about_a_savepoint(&step) => step,
             EventKind::Acquired if self.rows == Some(0) => format!("finds no {step}"),
             EventKind::Acquired => format!("locks {step}"),
             EventKind::Error => {
@@ -75,6 +81,12 @@ impl Event {
 /// Whether the step takes no lock, but only marks a place in its transaction, or goes back to one.
 fn is_about_a_savepoint(step: &str) -> bool {
     ["SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"].iter().any(|command| step.starts_with(command))
+}
+
+/// Whether a step is called by what it does, `UPDATE bank_account`, and not by what it locks.
+fn is_statement(step: &str) -> bool {
+    let verb = step.split(' ').next().unwrap_or_default();
+    verb.len() > 2 && verb.chars().all(|character| character.is_ascii_uppercase())
 }
 
 impl Report {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from taggit.managers import TaggableManager
 
 
 class Row(models.Model):
@@ -50,3 +51,9 @@ class Person(Row):
 
 class Group(Row):
     """Of people."""
+
+
+class Note(Row):
+    """With tags by django-taggit."""
+
+    tags: Any = TaggableManager()

@@ -340,6 +340,7 @@ pub fn hidden_deadlock() -> Report {
         state: "idle in transaction".to_owned(),
         query: "UPDATE bank_account SET balance = 0 WHERE id = 1".to_owned(),
         transaction_age: Some(1.5),
+        place: None,
     }];
     teller
         .begin(0.0004, "A")

@@ -1,7 +1,9 @@
 """Running the user's own code in lock-step, for tests. Importing this imports Django."""
 
+from django_lockstep.testing.assertions import assert_deadlocks, assert_no_deadlock
 from django_lockstep.testing.ensemble import Ensemble
 from django_lockstep.testing.holding import AdvisoryLock, Lockable, TableLock
+from django_lockstep.testing.mixin import LockstepMixin
 from django_lockstep.testing.provoke import provoke_deadlock
 from django_lockstep.testing.survive import assert_survives_deadlock
 from django_lockstep.testing.together import run_together
@@ -9,8 +11,11 @@ from django_lockstep.testing.together import run_together
 __all__ = [
     "AdvisoryLock",
     "Ensemble",
+    "LockstepMixin",
     "Lockable",
     "TableLock",
+    "assert_deadlocks",
+    "assert_no_deadlock",
     "assert_survives_deadlock",
     "provoke_deadlock",
     "run_together",

@@ -33,6 +33,7 @@ class Ensemble:
         self._functions: Sequence[Callable[[], Any]] = ()
         self._sessions: list[Session] = []
         self._left_behind: set[int] = set()
+        self._whereabouts: list[str | None] = []
 
     def __enter__(self) -> Ensemble:
         try:
@@ -57,7 +58,9 @@ class Ensemble:
         """Run one callable in each session: in turns, or by the sessions' numbers in ``order``, then in turns."""
         self.cast(functions)
         try:
-            return self.together.run(self.names, self.start, self.collect, order, self.timeout, on_event)
+            return self.together.run(
+                self.names, self.start, self.stopping, self.collect, order, self.timeout, on_event
+            )
         finally:
             self.settle()
 
@@ -67,20 +70,30 @@ class Ensemble:
             self._sessions[number] = self._hired(self.names[number])
         self._left_behind.clear()
         self._await_opened()
+        self._whereabouts = []
         self._functions = functions
 
     def start(self, number: int, gate: Gate) -> None:
         """Start a session at its gate."""
         self._sessions[number].perform(self._functions[number], gate)
 
+    def stopping(self) -> None:
+        """Take down where everybody is, before the gates are closed."""
+        self._whereabouts = [session.where() for session in self._sessions]
+
     def collect(self) -> tuple[list[str], list[tuple[Any, BaseException | None]]]:
         """Return what only Python knows of a run that is over: sentences for its notes, results and exceptions."""
-        notes = [
-            f"{session.name} did not come to another gate: it was at {session.where()} when the run ended. Its "
-            "transaction was ended and its thread, a daemon, left behind."
-            for session in self._sessions
-            if not session.is_done()
-        ]
+        notes = []
+        for session, where in zip(self._sessions, self._whereabouts, strict=False):
+            if where is not None:
+                behind = (
+                    ""
+                    if session.is_done()
+                    else " Its connection was ended, its thread (a daemon) left behind."
+                )
+                notes.append(
+                    f"{session.name} came to no other gate: when the run was ended it was at {where}.{behind}"
+                )
         return notes, [(session.result, session.exception) for session in self._sessions]
 
     def settle(self) -> None:

@@ -30,9 +30,11 @@ class Stopped(BaseException):
 class Steps:
     """What one thread does, a step at a time."""
 
-    def __init__(self, gate: Gate, fallback: str | None) -> None:
+    def __init__(self, gate: Gate, fallback: str | None, *, pooled: bool = False) -> None:
         self.gate = gate
         self.fallback = fallback
+        self.pooled = pooled
+        self.at_gate = False
         self._raw: Any = None
         self._pid: int | None = None
         self._within = False
@@ -51,12 +53,18 @@ class Steps:
         """
         if self._within:
             return act()
-        if not self.gate.arrive(kind, name, statement, nearest_source() or self.fallback):
+        source = nearest_source() or self.fallback
+        self.at_gate = True
+        released = self.gate.arrive(kind, name, statement, source)
+        self.at_gate = False
+        if not released:
             if kind == "rollback":
                 return act()
             raise Stopped
         self._within = True
         try:
+            if self.pooled and kind in {"opening", "alone"}:
+                self.gate.locate(self._asked() if kind == "opening" else None)
             result = act()
         except BaseException as error:
             self._tell(error)
@@ -67,12 +75,24 @@ class Steps:
         self.gate.finish(found if found >= 0 else None)
         return result
 
+    def is_elsewhere(self) -> bool:
+        """Whether the thread is neither at its gate nor within a step."""
+        return not self.at_gate and not self._within
+
     def locate(self, raw: Any) -> None:
         """Tell which connection of the driver's the next step is taken on."""
-        self._raw, pid = raw, driver.backend_pid(raw)
+        self._raw = raw
+        pid = None if self.pooled else driver.backend_pid(raw)
         if pid != self._pid:
             self._pid = pid
             self.gate.locate(pid)
+
+    def _asked(self) -> int:
+        """Behind a pooler only the transaction itself knows its backend."""
+        with self._raw.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+        return int(pid)
 
     def _tell(self, error: BaseException) -> None:
         refused = driver.server_error(error)

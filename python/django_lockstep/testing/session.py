@@ -34,6 +34,9 @@ class Session:
         self._done.set()
         self._failure: BaseException | None = None
         self._connections: list[BaseDatabaseWrapper] = []
+        self._steps: Steps | None = None
+        self._pooled = False
+        self._used = False
         self._worker = Worker(f"lockstep {name}")
 
     def open(self) -> None:
@@ -63,8 +66,10 @@ class Session:
         """Whether its thread is through with what it was given."""
         return self._done.is_set()
 
-    def where(self) -> str:
-        """Return where its thread is at this moment."""
+    def where(self) -> str | None:
+        """Return where its code is, if it is neither at its gate, nor within a step, nor through."""
+        if self.is_done() or (self._steps is not None and not self._steps.is_elsewhere()):
+            return None
         return source_of_thread(self._worker.ident) or "an unknown place"
 
     def abandon(self) -> None:
@@ -95,22 +100,43 @@ class Session:
             self._done.set()
 
     def _prepare(self, connection: BaseDatabaseWrapper) -> None:
+        """Connect, or make the connection as good as new; and set what the session needs."""
+        if self._used and connection.connection is not None:
+            self._renew(connection)
         connection.ensure_connection()
-        raw = connection.connection
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
             (pid,) = cursor.fetchone()
-            if pid != driver.backend_pid(raw):
-                return  # a pooler is between: a setting would be left on somebody else's connection
-            settings = {"application_name": f"lockstep {self.name}"}
-            if self._deadlock_timeout is not None:
-                settings["deadlock_timeout"] = f"{self._deadlock_timeout * 1000:.0f}ms"
-            for setting, wanted in settings.items():
+            self._pooled = pid != driver.backend_pid(connection.connection)
+            if self._pooled:
+                return  # a setting would be left on somebody else's connection
+            for setting, wanted in self._settings().items():
                 cursor.execute("SELECT set_config(%s, %s, false)", [setting, wanted])
 
-    def _perform(self, function: Callable[[], Any], gate: Gate) -> None:
-        steps = Steps(gate, source_of(function))
+    def _settings(self) -> dict[str, str]:
+        settings = {"application_name": f"lockstep {self.name}"}
+        if self._deadlock_timeout is not None:
+            settings["deadlock_timeout"] = f"{self._deadlock_timeout * 1000:.0f}ms"
+        return settings
+
+    def _renew(self, connection: BaseDatabaseWrapper) -> None:
+        """Leave nothing of what the last callable set, locked, listened to or made for its session."""
+        if self._pooled:
+            connection.close()
+            return
         try:
+            with connection.cursor() as cursor:
+                cursor.execute("DISCARD ALL")
+            connection.init_connection_state()
+        except Exception:  # noqa: BLE001 whatever is wrong with it, another one is opened
+            connection.close()
+
+    def _perform(self, function: Callable[[], Any], gate: Gate) -> None:
+        try:
+            if self._used:
+                self._prepare(connections[self.using])
+            self._used = True
+            self._steps = steps = Steps(gate, source_of(function), pooled=self._pooled)
             with ExitStack() as stack:
                 for connection in self._connections:
                     stack.enter_context(gated(connection, steps))
@@ -144,5 +170,7 @@ class Session:
     def _disconnect(self) -> None:
         for connection in connections.all(initialized_only=True):
             with suppress(Exception):  # it may be broken; then there is nothing to close
+                if getattr(connection, "pool", None) and connection.connection is not None:
+                    self._renew(connection)  # psycopg's pool hands it to others of this process
                 connection.close()
             del connections[connection.alias]

@@ -84,6 +84,8 @@ def _listed(parameters: Any) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = int(value)  # not psycopg's Int4
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 a repr of the user's own may raise anything

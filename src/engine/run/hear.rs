@@ -80,7 +80,7 @@ impl Run<'_> {
         }
         self.tell_an_unseen_wait(index, result, seconds);
         let Some(member) = self.members.get_mut(index) else { return };
-        if let Some(backend_pid) = backend_pid {
+        if backend_pid.is_some() {
             member.move_to(backend_pid);
         }
         member.finished = Some(at);

@@ -1,14 +1,19 @@
 //! Looking who waits for whom.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{EARLY_LOOKS, EARLY_PACE, LATE_PACE, Run};
+use crate::engine::caller::OwnBackend;
 use crate::engine::journal::event;
 use crate::engine::member::{Member, Phase, Seen};
 use crate::engine::observer::Wait;
 use crate::engine::record::Ending;
 use crate::error::Error;
 use crate::report::{Event, EventKind};
+
+/// Another thread of this process that has done nothing in its transaction for so long, while a session waits for it, is
+/// not in the middle of something.
+const HIDDEN_IDLE: Duration = Duration::from_millis(50);
 
 impl Run<'_> {
     /// Asks the observer who waits for whom.
@@ -80,6 +85,20 @@ impl Run<'_> {
         }
     }
 
+    /// A backend of this very process that is waited for and will not let go: the calling thread's, which is in this
+    /// call, or another thread's that does nothing in its transaction.
+    fn hidden_holder(&mut self) -> Result<Option<OwnBackend>, Error> {
+        let waited_for: Vec<i32> = self.members.iter().flat_map(|member| member.blockers().to_vec()).collect();
+        let own: Vec<OwnBackend> = self.own.iter().filter(|own| waited_for.contains(&own.pid)).cloned().collect();
+        for holder in own {
+            let idle = self.observer.idle_in_transaction(holder.pid, self.leash)?;
+            if idle.is_some_and(|idle| holder.calling || idle >= HIDDEN_IDLE) {
+                return Ok(Some(holder));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether somebody outside the run keeps it from ever ending.
     fn judge_outsiders(&mut self, now: Instant) -> Result<Option<Ending>, Error> {
         let ours: Vec<i32> = self.members.iter().flat_map(|member| member.backends.iter().copied()).collect();
@@ -99,11 +118,15 @@ impl Run<'_> {
             strangers.dedup();
             let known = self.observer.outsiders(&strangers, self.leash)?;
             self.outsiders.extend(known);
-            let own = self.line.own_backends();
-            if self.outsiders.iter().any(|outsider| own.contains(&outsider.pid)) {
-                self.outsiders.retain(|outsider| own.contains(&outsider.pid));
-                return Ok(Some(Ending::Hidden));
+            self.own = self.line.own_backends();
+            self.own.retain(|own| !ours.contains(&own.pid));
+        }
+        if let Some(holder) = self.hidden_holder()? {
+            self.outsiders.retain(|outsider| outsider.pid == holder.pid);
+            for outsider in &mut self.outsiders {
+                outsider.place.clone_from(&holder.place);
             }
+            return Ok(Some(Ending::Hidden));
         }
         Ok((!patient && self.board().is_settled()).then_some(Ending::Outsider))
     }

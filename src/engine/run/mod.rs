@@ -16,7 +16,7 @@ pub use settle::Settled;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::caller::Line;
+use super::caller::{Line, OwnBackend};
 use super::journal::Journal;
 use super::member::Member;
 use super::observer::{Observer, Outsider};
@@ -53,6 +53,8 @@ pub struct Run<'a> {
     notes_locks: bool,
     edges_at_deadlock: Option<Vec<Edge>>,
     outsiders: Vec<Outsider>,
+    /// The backends of this process that are not the run's.
+    own: Vec<OwnBackend>,
     /// The sessions whose end of a step is held back until its cause is heard, …
     telling: Vec<usize>,
     /// … and what they have said since.
@@ -80,6 +82,7 @@ impl<'a> Run<'a> {
             notes_locks: false,
             edges_at_deadlock: None,
             outsiders: Vec::new(),
+            own: Vec::new(),
             telling: Vec::new(),
             held_back: Vec::new(),
             looks: 0,
@@ -116,6 +119,7 @@ impl<'a> Run<'a> {
     pub fn conduct(mut self, schedule: &mut dyn Schedule) -> Result<Record, Error> {
         let ending = self.lead(schedule);
         if !matches!(ending, Ok(Ending::Complete)) {
+            self.line.stopping();
             self.stop();
         }
         let record = self.record(ending?);

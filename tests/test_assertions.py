@@ -1,0 +1,175 @@
+"""``assert_deadlocks``, ``assert_no_deadlock``, the mixin, the fixture; and what their failures say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connections, transaction
+from orm.database import emptied, orm_on, sessions_of
+from orm.models import Account
+from witness import NothingLeftHere, wait_until
+
+from django_lockstep.testing import LockstepMixin, assert_deadlocks, assert_no_deadlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def orm(server_dsn: str) -> Iterator[str]:
+    with orm_on(server_dsn) as dsn:
+        yield dsn
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(orm: str) -> Iterator[None]:
+    before = NothingLeftHere()
+    yield
+    emptied()
+    connections.close_all()
+    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
+    before.check()
+
+
+def accounts() -> None:
+    Account.objects.all().delete()
+    Account.objects.bulk_create([Account(pk=1), Account(pk=2)])
+
+
+def locks(*keys: int) -> None:
+    with transaction.atomic():
+        for key in keys:
+            Account.objects.select_for_update().get(pk=key)
+
+
+def forth() -> None:
+    locks(1, 2)
+
+
+def back() -> None:
+    locks(2, 1)
+
+
+def test_a_deadlock_is_asserted_and_its_report_returned() -> None:
+    report = assert_deadlocks(forth, back, setup=accounts)
+    assert report.deadlocked
+    assert report.sessions[1].outcome == "deadlock_victim"
+
+
+def test_without_a_deadlock_the_failure_shows_the_timeline() -> None:
+    with pytest.raises(AssertionError) as failed:
+        assert_deadlocks(forth, partial(locks, 1), setup=accounts)
+    text = str(failed.value)
+    assert text.startswith(
+        "No deadlock in the 2 orders that were tried. The last, in turns, locks first:\n\nPostgreSQL"
+    )
+    assert "NO DEADLOCK" in text
+    assert "SELECT FOR UPDATE orm_account" in text
+    with pytest.raises(AssertionError, match=r'No deadlock in the order that was tried.*the order "A A A B"'):
+        assert_deadlocks(forth, back, setup=accounts, order="A A A B")
+
+
+def test_no_deadlock_is_asserted_in_every_turn() -> None:
+    reports = assert_no_deadlock(forth, forth, setup=accounts)
+    assert [report.outcome for report in reports] == ["no_conflict", "no_conflict"]
+    firsts = [next(event.session for event in report.events) for report in reports]
+    assert firsts == ["A", "B"]
+
+
+def test_a_deadlock_fails_it_and_is_shown() -> None:
+    with pytest.raises(AssertionError) as failed:
+        assert_no_deadlock(forth, back, setup=accounts)
+    text = str(failed.value)
+    assert text.startswith("A deadlock, in turns, forth first:\n\n")
+    assert "DEADLOCK after" in text
+    assert "test_assertions.py" in text
+    assert type(failed.value.__cause__).__name__ == "OperationalError"
+
+
+def test_without_contention_it_fails() -> None:
+    with pytest.raises(AssertionError, match="never contended") as failed:
+        assert_no_deadlock(partial(locks, 1), partial(locks, 2), setup=accounts)
+    assert "could not fail" in str(failed.value)
+    assert "PostgreSQL" in str(failed.value)
+
+
+def test_what_a_callable_raises_fails_it_and_is_its_cause() -> None:
+    with pytest.raises(AssertionError, match="did not get through, in turns, forth first") as failed:
+        assert_no_deadlock(forth, partial(locks, 3), setup=accounts)
+    assert isinstance(failed.value.__cause__, Account.DoesNotExist)
+
+
+def test_the_mixin_has_them() -> None:
+    case = LockstepMixin()
+    assert case.assertDeadlocks(forth, back, setup=accounts).deadlocked
+    with pytest.raises(AssertionError, match="A deadlock"):
+        case.assertNoDeadlock(forth, back, setup=accounts)
+
+
+def test_it_asserts_the_same_200_times() -> None:
+    for _ in range(100):
+        assert assert_deadlocks(forth, back, setup=accounts).victims == ("back",)
+        assert_no_deadlock(forth, forth, setup=accounts)
+
+
+def test_the_pytest_fixture(orm: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.py").write_text(
+        textwrap.dedent(f"""
+        from psycopg.conninfo import conninfo_to_dict
+        parts = conninfo_to_dict({orm!r})
+        DATABASES = {{"default": {{
+            "ENGINE": "django.db.backends.postgresql", "NAME": "plugin", "USER": parts.get("user", ""),
+            "PASSWORD": parts.get("password", ""), "HOST": parts.get("host", ""), "PORT": parts.get("port", ""),
+        }}}}
+        INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth"]
+        """)
+    )
+    (tmp_path / "test_it.py").write_text(
+        textwrap.dedent("""
+        import pytest
+        from django.contrib.auth.models import Group
+        from django.db import transaction
+        from django_lockstep.exceptions import Refused
+
+        def groups():
+            Group.objects.all().delete()
+            for pk in (1, 2):
+                Group.objects.create(pk=pk, name=str(pk))
+
+        def locks(*keys):
+            def locking():
+                with transaction.atomic():
+                    for key in keys:
+                        Group.objects.select_for_update().get(pk=key)
+            return locking
+
+        @pytest.mark.django_db(transaction=True)
+        @pytest.mark.parametrize("turn", range(3))
+        def test_deadlocks(lockstep, turn):
+            lockstep.assert_deadlocks(locks(1, 2), locks(2, 1), setup=groups)
+            lockstep.assert_no_deadlock(locks(1, 2), locks(1, 2), setup=groups)
+            assert lockstep.run_together(locks(1), locks(2)).outcome == "no_conflict"
+
+        @pytest.mark.django_db
+        def test_refuses(lockstep):
+            with pytest.raises(Refused, match="TransactionTestCase"):
+                lockstep.run_together(locks(1), locks(2))
+        """)
+    )
+    for options in ((), ("-n", "2")):
+        done = subprocess.run(
+            [sys.executable, "-W", "error::ResourceWarning", "-m", "pytest", "-q", "--ds=settings", *options],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "4 passed" in done.stdout
