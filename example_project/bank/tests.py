@@ -18,7 +18,7 @@ from bank.transfers import (
 from bank_site.settings import database_from_url
 from django_lockstep import simulate_deadlock
 from django_lockstep.dsn import dsn_from_alias
-from django_lockstep.testing import assert_survives_deadlock, provoke_deadlock
+from django_lockstep.testing import LockstepMixin, assert_survives_deadlock, provoke_deadlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +102,41 @@ class DeadlockOnAccountsTests(TransactionTestCase):
         self.assertEqual(report.outcome, "deadlock", report.explanation)
         self.assertEqual(report.victims, ("B",))
         self.assertEqual([account.balance for account in Account.objects.all()], [100, 100])
+
+
+class TransfersTogetherTests(LockstepMixin, TransactionTestCase):
+    """The two transfers themselves, each in both directions at once, a statement at a time."""
+
+    def make_accounts(self) -> None:
+        """Make two accounts, and no other."""
+        Account.objects.all().delete()
+        self.ada, self.bob = (Account.objects.create(owner=owner, balance=100) for owner in ("Ada", "Bob"))
+
+    def both_ways(self, transfer: Callable[[int, int, int], None]) -> tuple[Callable[[], None], ...]:
+        """Return a transfer from Ada to Bob, and one back."""
+        return (
+            lambda: transfer(self.ada.pk, self.bob.pk, 30),
+            lambda: transfer(self.bob.pk, self.ada.pk, 30),
+        )
+
+    def test_the_naive_transfer_deadlocks(self) -> None:
+        report = self.assertDeadlocks(*self.both_ways(transfer_naive), setup=self.make_accounts)
+        self.assertEqual(len(report.victims), 1)
+        self.assertEqual(sorted(account.balance for account in Account.objects.all()), [70, 130])
+
+    def test_the_ordered_transfer_does_not(self) -> None:
+        self.assertNoDeadlock(*self.both_ways(transfer_ordered), setup=self.make_accounts)
+        self.assertEqual([account.balance for account in Account.objects.all()], [100, 100])
+
+    def test_the_assertion_about_the_naive_one_fails_and_shows_why(self) -> None:
+        with self.assertRaisesMessage(AssertionError, "A deadlock, in turns, A first:") as raised:
+            self.assertNoDeadlock(*self.both_ways(transfer_naive), setup=self.make_accounts)
+        self.assertIn("DEADLOCK after", str(raised.exception))
+        self.assertIn("bank/transfers.py", str(raised.exception))
+
+    def test_the_assertion_about_the_ordered_one_fails_and_shows_why(self) -> None:
+        with self.assertRaisesMessage(AssertionError, "No deadlock in the 2 orders that were tried."):
+            self.assertDeadlocks(*self.both_ways(transfer_ordered), setup=self.make_accounts)
 
 
 class RetryTests(TransactionTestCase):

@@ -248,7 +248,7 @@ impl Conductor<'_, '_> {
             }
         }
         let gate = self.admit()?;
-        gate.locate(ask.pid);
+        gate.locate(Some(ask.pid));
         let index = self.code.len() - 1;
         self.code[index].adopted = Some((ask.pid, gate));
         self.adopt_again(index, ask)?;

@@ -11,8 +11,8 @@ from django_lockstep.testing.together import run_together
 __all__ = [
     "AdvisoryLock",
     "Ensemble",
-    "LockstepMixin",
     "Lockable",
+    "LockstepMixin",
     "TableLock",
     "assert_deadlocks",
     "assert_no_deadlock",

@@ -108,7 +108,7 @@ impl Run<'_> {
     /// The session runs on this backend, as the server has it.
     pub fn locate(&mut self, SessionId(index): SessionId, backend_pid: i32) {
         if let Some(member) = self.members.get_mut(index) {
-            member.move_to(backend_pid);
+            member.move_to(Some(backend_pid));
         }
     }
 
