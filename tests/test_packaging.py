@@ -65,6 +65,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "django_lockstep/apps.py",
         "django_lockstep/embedded.py",
         "django_lockstep/management/commands/deadlock_test.py",
+        "django_lockstep/scenarios/s01-opposite-order.spec",
     } <= package
     rest = {re.sub(r"^django_lockstep-[^/]*\.dist-info/", "", name) for name in names - package}
     assert {"METADATA", "RECORD", "WHEEL", "licenses/LICENSE"} <= rest
