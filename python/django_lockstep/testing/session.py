@@ -100,9 +100,7 @@ class Session:
             self._done.set()
 
     def _prepare(self, connection: BaseDatabaseWrapper) -> None:
-        """Connect, or make the connection as good as new; and set what the session needs."""
-        if self._used and connection.connection is not None:
-            self._renew(connection)
+        """Connect, unless it is connected, and set what the session needs."""
         connection.ensure_connection()
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
@@ -120,16 +118,22 @@ class Session:
         return settings
 
     def _renew(self, connection: BaseDatabaseWrapper) -> None:
-        """Leave nothing of what the last callable set, locked, listened to or made for its session."""
-        if self._pooled:
-            connection.close()
-            return
+        """Leave nothing of what a callable began, set, locked, listened to or made for its session.
+
+        A lock of the session's (``pg_advisory_lock``) would keep the others waiting for somebody who is through.
+        """
+        raw = connection.connection
         try:
+            idle = not raw.closed and driver.transaction_status(raw) == driver.IDLE
+            if self._pooled or not idle or connection.in_atomic_block:
+                connection.close()
+                return
             with connection.cursor() as cursor:
                 cursor.execute("DISCARD ALL")
             connection.init_connection_state()
         except Exception:  # noqa: BLE001 whatever is wrong with it, another one is opened
-            connection.close()
+            with suppress(Exception):
+                connection.close()
 
     def _perform(self, function: Callable[[], Any], gate: Gate) -> None:
         try:
@@ -158,13 +162,14 @@ class Session:
                 gate.leave(f"{kind}: {text}" if text else kind, driver.sqlstate(refused) if refused else None)
 
     def _tidy(self) -> None:
-        """Leave no transaction open."""
+        """Keep the connection for the next callable, as good as new; close any other."""
         for connection in self._connections:
-            raw = connection.connection
-            if raw is None:
+            if connection.connection is None:
                 continue
-            with suppress(Exception):  # then it is broken, and the next to use it will see that
-                if raw.closed or connection.in_atomic_block or driver.transaction_status(raw) != driver.IDLE:
+            if connection.alias == self.using:
+                self._renew(connection)
+            else:
+                with suppress(Exception):  # it may be broken; then there is nothing to close
                     connection.close()
 
     def _disconnect(self) -> None:

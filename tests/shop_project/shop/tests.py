@@ -5,22 +5,36 @@ from __future__ import annotations
 import json
 import os
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import TestCase, TransactionTestCase
 
 from django_lockstep import simulate_deadlock
 from django_lockstep.dsn import dsn_from_alias
+from django_lockstep.exceptions import Refused
+from django_lockstep.testing import LockstepMixin, run_together
 from shop.models import Item
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def called(*arguments: str, **options: Any) -> str:
     stdout = StringIO()
     call_command("deadlock_test", *arguments, stdout=stdout, stderr=StringIO(), **options)
     return stdout.getvalue()
+
+
+def locks(*items: Item) -> Callable[[], None]:
+    def locking() -> None:
+        with transaction.atomic():
+            for item in items:
+                Item.objects.select_for_update().get(pk=item.pk)
+
+    return locking
 
 
 class InTestCase(TestCase):
@@ -55,6 +69,14 @@ class InTestCase(TestCase):
     def test_repeat(self) -> None:
         self.assertIn("\n3 deadlocks in 3 runs\n", called(repeat=3))
         self.assertEqual(json.loads(called("--repeat=2", format="json"))["outcomes"], {"deadlock": 2})
+
+    def test_refuses_to_run_callables(self) -> None:
+        with self.assertRaises(Refused) as raised:
+            run_together(locks(), locks())
+        for name in ("TransactionTestCase", "django_db(transaction=True)"):
+            self.assertIn(name, str(raised.exception))
+        with self.assertRaisesMessage(Refused, 'databases = {"other"}'):
+            run_together(locks(), locks(), using="other")
 
     def test_refuses_real_rows(self) -> None:
         with self.assertRaisesMessage(CommandError, "TransactionTestCase") as raised:
@@ -97,7 +119,13 @@ class InTestCase(TestCase):
         self.assertTrue(simulate_deadlock(dsn_from_alias()).deadlocked)
 
 
-class InTransactionTestCase(TransactionTestCase):
+class InTransactionTestCase(LockstepMixin, TransactionTestCase):
+    def test_callables(self) -> None:
+        first, second = Item.objects.create(), Item.objects.create()
+        report = self.assertDeadlocks(locks(first, second), locks(second, first))
+        self.assertEqual(report.server.database, connection.settings_dict["NAME"])
+        self.assertNoDeadlock(locks(first, second), locks(first, second))
+
     def test_real_rows(self) -> None:
         first, second = Item.objects.create(), Item.objects.create()
         text = called("--model", "shop.Item", "--rows", str(first.pk), str(second.pk), "--no-input")
