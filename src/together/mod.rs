@@ -22,7 +22,7 @@ use crate::report::{Report, Server, Story, explain};
 /// `deadlock_timeout` for sessions whose role may set it: PostgreSQL's least.
 const SHORT: Duration = Duration::from_millis(1);
 /// How much later than due a spent check may come on a busy machine.
-const SPENT_MARGIN: Duration = Duration::from_millis(4);
+const SPENT_MARGIN: Duration = Duration::from_millis(24);
 /// An outsider in the way is waited for this long beyond the server's own check for deadlocks.
 const OUTSIDER_GRACE: Duration = Duration::from_secs(1);
 /// How long saying good-bye may take; a frozen server must not hold the caller.
