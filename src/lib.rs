@@ -11,6 +11,7 @@
 //! | [`provoke`] | `provoke_deadlock`: an opponent for code that is not ours |
 //! | [`isolation`] | `.spec` files, run as PostgreSQL's isolation tester runs them |
 //! | [`together`] | the user's own code in lock-step, on the engine |
+//! | [`explore`] | the search over schedules, pure |
 //! | [`report`] | the result and its faces |
 //! | [`error`] | everything that can go wrong |
 //!
@@ -19,6 +20,7 @@
 pub mod connection;
 pub mod engine;
 pub mod error;
+pub mod explore;
 pub mod isolation;
 pub mod provoke;
 #[cfg(feature = "python")]

@@ -1,0 +1,187 @@
+//! The front of the search: whoever runs the sessions asks it, choice by choice.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
+
+use super::bounded::Bounded;
+use super::footprint::Footprint;
+use super::linear::{Order, fewest_preemptions, is_serial};
+use super::memory::{Diverged, Memory};
+use super::plain::{Only, Unreduced};
+use super::random::Random;
+use super::reduction::Reduction;
+use super::strategy::{Point, Strategy};
+use super::trace::{Event, Trace};
+
+/// Which schedules are run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// All inequivalent ones.
+    All,
+    /// Those with at most so many preemptions, fewest first.
+    Preemptions(usize),
+    /// Random ones, which find what needs `depth` ordered steps with a known probability.
+    Random {
+        /// The same seed gives the same schedules.
+        seed: u64,
+        /// How many ordered steps.
+        depth: usize,
+    },
+    /// This one; when it is through, whoever stands at a gate goes on, first come first.
+    Only(Vec<usize>),
+    /// Every one, equivalent or not: to see what the reduction saves.
+    Unreduced,
+}
+
+/// When to stop, finished or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// After so many schedules.
+    pub schedules: Option<usize>,
+    /// After so much time.
+    pub time: Option<Duration>,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Schedules that were run.
+    pub schedules: usize,
+    /// Of these, those that turned out equivalent to one before.
+    pub redundant: usize,
+    /// Steps that were released in all of them.
+    pub steps: usize,
+    /// The most steps of one.
+    pub longest: usize,
+}
+
+/// One schedule that was run.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// Whose step was released, in order.
+    pub choices: Vec<usize>,
+    /// What came of each.
+    pub trace: Trace,
+    /// Whether it turned out equivalent to one before.
+    pub redundant: bool,
+}
+
+impl Execution {
+    /// The simplest equivalent order, up to and with the event at `last` if there is one.
+    #[must_use]
+    pub fn simplest(&self, last: Option<usize>) -> Order {
+        fewest_preemptions(&self.trace, last)
+    }
+
+    /// Whether it is equivalent to these sessions one after the other.
+    #[must_use]
+    pub fn is_serial(&self, order: &[usize]) -> bool {
+        is_serial(&self.trace, order)
+    }
+}
+
+/// A search in progress.
+pub struct Search {
+    strategy: Box<dyn Strategy>,
+    limits: Limits,
+    started: Instant,
+    memory: Memory,
+    choices: Vec<usize>,
+    trace: Trace,
+    signatures: HashSet<Vec<u32>>,
+    statistics: Statistics,
+    exhausted: bool,
+}
+
+impl Search {
+    /// A search over the schedules of so many sessions.
+    #[must_use]
+    pub fn new(sessions: usize, mode: Mode, limits: Limits) -> Self {
+        let strategy: Box<dyn Strategy> = match mode {
+            Mode::All => Box::new(Reduction::default()),
+            Mode::Preemptions(bound) => Box::new(Bounded::new(bound)),
+            Mode::Random { seed, depth } => Box::new(Random::new(sessions, seed, depth)),
+            Mode::Only(order) => Box::new(Only::new(order)),
+            Mode::Unreduced => Box::new(Unreduced::default()),
+        };
+        Self {
+            strategy,
+            limits,
+            started: Instant::now(),
+            memory: Memory::new(),
+            choices: Vec::new(),
+            trace: Trace::new(sessions),
+            signatures: HashSet::new(),
+            statistics: Statistics::default(),
+            exhausted: false,
+        }
+    }
+
+    /// Whether another schedule is to be run; it begins now.
+    pub fn begin(&mut self) -> bool {
+        let enough = self.limits.schedules.is_some_and(|most| self.statistics.schedules >= most)
+            || self.limits.time.is_some_and(|most| self.started.elapsed() >= most);
+        if enough {
+            // The last schedule may have been the last of all.
+            self.exhausted = self.exhausted || !self.strategy.begin();
+            return false;
+        }
+        if !self.strategy.begin() {
+            self.exhausted = true;
+            return false;
+        }
+        self.choices.clear();
+        self.trace.truncate(0);
+        self.memory.begin();
+        true
+    }
+
+    /// Whose step is released next. `gates` says for each session with what it stands at its gate, if it does.
+    /// `None` if nobody does.
+    pub fn choose(&mut self, gates: &[Option<String>]) -> Result<Option<usize>, Diverged> {
+        self.memory.compare(gates, &self.choices)?;
+        let enabled: Vec<usize> =
+            gates.iter().enumerate().filter(|(_, gate)| gate.is_some()).map(|(session, _)| session).collect();
+        if enabled.is_empty() {
+            return Ok(None);
+        }
+        let point = Point { depth: self.choices.len(), enabled: &enabled, last: self.choices.last().copied() };
+        let chosen = self.strategy.choose(&point, &self.trace);
+        self.memory.go(chosen);
+        self.choices.push(chosen);
+        Ok(Some(chosen))
+    }
+
+    /// What came of the step that was released last: who else went on because of it, and what they all touched.
+    pub fn observe(&mut self, others: BTreeSet<usize>, footprint: Footprint) {
+        let Some(&session) = self.choices.last() else { return };
+        let mut involved = others;
+        involved.insert(session);
+        let event = Event { session, involved, footprint };
+        self.strategy.observe(&event);
+        self.trace.push(event);
+    }
+
+    /// The schedule has come to its end.
+    pub fn end(&mut self) -> Execution {
+        self.strategy.end(&self.trace);
+        let redundant = !self.signatures.insert(self.trace.signature());
+        self.statistics.schedules += 1;
+        self.statistics.redundant += usize::from(redundant);
+        self.statistics.steps += self.choices.len();
+        self.statistics.longest = self.statistics.longest.max(self.choices.len());
+        Execution { choices: self.choices.clone(), trace: self.trace.clone(), redundant }
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// Whether every inequivalent schedule was run.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.exhausted && self.strategy.is_complete()
+    }
+}

@@ -1,0 +1,112 @@
+//! For programs made at random, the reduced search misses nothing that the full enumeration finds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::model::{Op, Outcome, Program, ROWS, Server, Target, all_orders, explore};
+use crate::explore::{Limits, Mode, RowLock, Search};
+
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![4 => (0..ROWS).prop_map(Target::Row), 1 => Just(Target::AsRead)]
+}
+
+fn strength() -> impl Strategy<Value = RowLock> {
+    prop::sample::select(vec![RowLock::KeyShare, RowLock::Share, RowLock::NoKeyUpdate, RowLock::Update])
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        2 => target().prop_map(Op::Read),
+        3 => (prop::collection::vec(target(), 1..3), strength()).prop_map(|(rows, lock)| Op::Lock(rows, lock)),
+        3 => prop::collection::vec(target(), 1..3).prop_map(Op::Write),
+        1 => Just(Op::Commit),
+        1 => Just(Op::Rollback),
+    ]
+}
+
+/// A session that ends what it has begun.
+fn session(most: usize) -> impl Strategy<Value = Vec<Op>> {
+    (prop::collection::vec(op(), 1..=most), prop::bool::weighted(0.8)).prop_map(|(mut ops, commits)| {
+        ops.push(if commits { Op::Commit } else { Op::Rollback });
+        ops
+    })
+}
+
+fn program() -> impl Strategy<Value = Program> {
+    prop_oneof![prop::collection::vec(session(4), 2..=2), prop::collection::vec(session(2), 3..=3)]
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// What makes two orders the same trace, asked of the search itself.
+fn signature(program: &Program, order: &[usize]) -> Vec<u32> {
+    let mut search = Search::new(program.len(), Mode::Only(order.to_vec()), Limits::default());
+    assert!(search.begin());
+    let mut server = Server::new(program);
+    while let Some(id) = search.choose(&server.gates()).unwrap() {
+        let (involved, footprint) = server.release(id);
+        search.observe(involved, footprint);
+    }
+    search.end().trace.signature()
+}
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn the_reduced_search_finds_exactly_the_outcomes_of_the_full_enumeration(program in program()) {
+        let all: BTreeSet<Outcome> = all_orders(&program).into_iter().map(|(outcome, ..)| outcome).collect();
+        let reduced = explore(&program, Mode::All);
+        prop_assert!(reduced.complete);
+        prop_assert_eq!(reduced.outcomes, all);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(60))]
+
+    #[test]
+    fn every_inequivalent_schedule_is_run_and_equivalent_ones_have_one_outcome(program in program()) {
+        let mut traces: BTreeMap<Vec<u32>, (Outcome, usize)> = BTreeMap::new();
+        for (outcome, preemptions, order) in all_orders(&program) {
+            let entry = traces.entry(signature(&program, &order)).or_insert((outcome.clone(), preemptions));
+            prop_assert_eq!(&entry.0, &outcome);
+            entry.1 = entry.1.min(preemptions);
+        }
+        let reduced = explore(&program, Mode::All);
+        let run: BTreeSet<Vec<u32>> = reduced.executions.iter().map(|(run, _)| run.trace.signature()).collect();
+        prop_assert_eq!(&run, &traces.keys().cloned().collect::<BTreeSet<_>>());
+        // The simplest order is equivalent, and no other order of the trace is simpler.
+        for (execution, _) in &reduced.executions {
+            let simplest = execution.simplest(None);
+            let known = execution.trace.signature();
+            prop_assert_eq!(&signature(&program, &simplest.sessions), &known);
+            prop_assert_eq!(simplest.preemptions, traces[&known].1);
+        }
+    }
+
+    #[test]
+    fn a_bounded_search_finds_exactly_what_its_preemptions_allow(program in program(), bound in 0_usize..3) {
+        let all = all_orders(&program);
+        let within: BTreeSet<Outcome> =
+            all.iter().filter(|(_, preemptions, _)| *preemptions <= bound).map(|(outcome, ..)| outcome.clone()).collect();
+        let bounded = explore(&program, Mode::Preemptions(bound));
+        prop_assert_eq!(bounded.outcomes, within);
+        let most = all.iter().map(|(_, preemptions, _)| *preemptions).max().unwrap();
+        prop_assert!(bounded.complete || most > bound);
+    }
+
+    #[test]
+    fn the_serial_orders_are_recognised(program in program()) {
+        let sessions: Vec<usize> = (0..program.len()).collect();
+        let serial: Vec<usize> = sessions.iter().flat_map(|&session| vec![session; program[session].len()]).collect();
+        let wanted = signature(&program, &serial);
+        let reduced = explore(&program, Mode::All);
+        let found: Vec<_> = reduced.executions.iter().filter(|(run, _)| run.is_serial(&sessions)).collect();
+        prop_assert!(!found.is_empty());
+        prop_assert!(found.iter().all(|(run, _)| run.trace.signature() == wanted));
+    }
+}
