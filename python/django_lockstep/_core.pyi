@@ -11,8 +11,10 @@ __all__ = [
     "Gate",
     "Matrix",
     "Opponent",
+    "Ran",
     "Report",
     "Scenario",
+    "Search",
     "Server",
     "SessionReport",
     "Spec",
@@ -647,3 +649,60 @@ class Opponent:
         self, raised: str | None, *, raised_deadlock: bool, happened: int | None
     ) -> tuple[Report, int, int, list[str]]:
         """Return the report, the number of deadlocks and of attempts, and the names of the findings."""
+
+@final
+class Ran:
+    """What one schedule of a search came to, besides its report."""
+
+    @property
+    def report(self) -> Report:
+        """What happened."""
+    @property
+    def order(self) -> list[int]:
+        """The simplest equivalent order, up to the first failure if there was one."""
+    @property
+    def preemptions(self) -> int:
+        """How often that order takes the turn from a session that could go on."""
+    @property
+    def serial(self) -> list[int] | None:
+        """The sessions one after the other, if the schedule is equivalent to that."""
+    @property
+    def diverged(self) -> tuple[int, int, str | None, str | None] | None:
+        """The session that went another way than before, the number of its step, the statement before and now."""
+
+@final
+class Search:
+    """A search over the schedules of some sessions."""
+
+    def __new__(
+        cls,
+        names: list[str],
+        deferred: list[tuple[str, str]],
+        *,
+        read_committed: bool,
+        preemptions: int | None,
+        seed: int | None,
+        depth: int,
+        only: list[int] | None,
+        reduced: bool,
+        max_schedules: int | None,
+        max_seconds: float | None,
+    ) -> Search:
+        """``deferred``: pairs of tables that a deferrable foreign key ties together."""
+    def begin(self) -> bool:
+        """Whether another schedule is to be run; ``run`` must follow."""
+    def run(
+        self,
+        together: Together,
+        start: Callable[[int, Gate], object],
+        stopping: Callable[[], object],
+        collect: Callable[[], tuple[list[str], list[tuple[Any, BaseException | None]]]],
+        timeout: float,
+    ) -> Ran:
+        """Run the schedule that has begun; the arguments are those of ``Together.run``."""
+    @property
+    def statistics(self) -> tuple[int, int, int]:
+        """Schedules run, how many of them were equivalent to an earlier one, and steps released."""
+    @property
+    def complete(self) -> bool:
+        """Whether every inequivalent schedule was run."""

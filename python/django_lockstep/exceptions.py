@@ -44,6 +44,10 @@ class ConnectionLost(LockstepError, ConnectionError):
     """The server went away in the middle."""
 
 
+class Nondeterministic(LockstepError):
+    """The same beginning of a schedule led a callable to another statement than before: the search cannot go on."""
+
+
 class CallTimeout(LockstepError, TimeoutError):
     """The call's ``timeout`` ran out before a run could begin."""
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::schedule::HeldLock;
 use crate::connection::conninfo::Conninfo;
 use crate::connection::{Backend, Leash, Pooled, explained, open};
 use crate::error::Error;
@@ -28,6 +29,17 @@ pub struct Wait {
     pub blockers: Vec<i32>,
     /// The lock it waits for, in PostgreSQL's words.
     pub lock: Option<String>,
+}
+
+/// What one backend waits for, holds and asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stance {
+    /// The backend.
+    pub pid: i32,
+    /// Who is in its way.
+    pub blockers: Vec<i32>,
+    /// Its locks.
+    pub locks: Vec<HeldLock>,
 }
 
 /// A backend that is not of this run.
@@ -163,6 +175,36 @@ impl Observer {
         );
         let reply = self.backend.ask(&sql, DOING, leash)?;
         Ok(reply.rows().iter().map(|row| column(row, 0).to_owned()).collect())
+    }
+
+    /// What each of these backends waits for, holds and asks for: user relations and advisory locks.
+    pub fn footholds(&mut self, pids: &[i32], leash: &Leash) -> Result<Vec<Stance>, Error> {
+        let sql = format!(
+            "SELECT backend, array_to_string(pg_catalog.pg_blocking_pids(backend), ' '), locktype, \
+             CASE locktype WHEN 'relation' THEN relation::regclass::text \
+             ELSE format('advisory lock [%s,%s,%s]', classid, objid, objsubid) END, mode \
+             FROM pg_catalog.unnest('{}'::int[]) AS backend LEFT JOIN (pg_locks LEFT JOIN pg_class ON pg_class.oid = relation) \
+             ON pg_locks.pid = backend AND (locktype = 'advisory' OR locktype = 'relation' AND relation >= 16384 \
+             AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't')) ORDER BY backend",
+            array(pids)
+        );
+        let reply = self.backend.ask(&sql, DOING, leash)?;
+        let mut found: Vec<Stance> = Vec::new();
+        for row in reply.rows() {
+            let Ok(pid) = column(row, 0).parse() else { continue };
+            if found.last().is_none_or(|last| last.pid != pid) {
+                let blockers = column(row, 1).split(' ').filter_map(|pid| pid.parse().ok()).collect();
+                found.push(Stance { pid, blockers, locks: Vec::new() });
+            }
+            if let Some(stance) = found.last_mut().filter(|_| !column(row, 2).is_empty()) {
+                stance.locks.push(HeldLock {
+                    object: column(row, 3).to_owned(),
+                    of_relation: column(row, 2) == "relation",
+                    mode: column(row, 4).to_owned(),
+                });
+            }
+        }
+        Ok(found)
     }
 
     /// What the server knows about other backends.

@@ -76,12 +76,39 @@ pub enum Decision {
     Slipped,
     /// This schedule cannot be followed any further, and knows why.
     GiveUp,
+    /// Tell it first what every session holds ([`Schedule::see`]); then ask again.
+    Look,
 }
 
 /// Decides what is released next.
 pub trait Schedule: Send {
     /// Asked whenever the board has settled.
     fn next(&mut self, board: &Board) -> Decision;
+
+    /// What every session holds, as the server says: the answer to [`Decision::Look`].
+    fn see(&mut self, _: &Board, _: Vec<Foothold>) {}
+}
+
+/// A heavyweight lock that a session holds or asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeldLock {
+    /// The relation, or the advisory lock.
+    pub object: String,
+    /// Whether it is a relation.
+    pub of_relation: bool,
+    /// The mode, as `pg_locks` writes it.
+    pub mode: String,
+}
+
+/// How a session stands in the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foothold {
+    /// The sessions that it waits for, by place.
+    pub blocked_by: Vec<usize>,
+    /// What its transaction holds and asks for.
+    pub locks: Vec<HeldLock>,
+    /// Whether its last step failed.
+    pub failed: bool,
 }
 
 /// Holds one entry of an order back, by the server's clock for the waits before it.

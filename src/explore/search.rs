@@ -73,6 +73,19 @@ impl Execution {
         fewest_preemptions(&self.trace, last)
     }
 
+    /// The sessions one after the other, if it is equivalent to that.
+    #[must_use]
+    pub fn serial_order(&self) -> Option<Vec<usize>> {
+        let mut order: Vec<usize> = Vec::new();
+        for &session in self.simplest(None).sessions.iter().filter(|session| **session < self.trace.sessions()) {
+            if !order.contains(&session) {
+                order.push(session);
+            }
+        }
+        order.extend((0..self.trace.sessions()).filter(|session| !order.contains(session)).collect::<Vec<_>>());
+        self.is_serial(&order).then_some(order)
+    }
+
     /// Whether it is equivalent to these sessions one after the other.
     #[must_use]
     pub fn is_serial(&self, order: &[usize]) -> bool {

@@ -137,7 +137,7 @@ fn answer<T>(py: Python<'_>, caller: PythonCaller, result: Result<T, Error>) -> 
     }
 }
 
-fn seconds(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
+pub(super) fn seconds(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let timeout = arguments::seconds("timeout", given).and_then(|seconds| {
         let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
         // A century is no bound, and the clock cannot be asked for much more.

@@ -3,9 +3,11 @@
 //! A [`Together`] is one observer, kept for as many runs as are wanted. A run is given names, somebody who starts a session
 //! at its [`Gate`], and a [`Schedule`]; it comes back as a [`Report`].
 
+mod explorer;
 mod order;
 mod pace;
 
+pub use explorer::{Deferred, Explorer};
 pub use order::{Given, Turns};
 pub use pace::Paced;
 

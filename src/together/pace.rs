@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::schedule::{Board, Decision, Schedule, Standing};
+use crate::engine::schedule::{Board, Decision, Foothold, Schedule, Standing};
 
 /// A schedule that releases nothing while a wait is younger than a pause.
 ///
@@ -30,6 +30,10 @@ impl Schedule for Paced<'_> {
             Some(until) if until > Instant::now() && board.first_at_gate().is_some() => Decision::HoldUntil(until),
             _ => self.inner.next(board),
         }
+    }
+
+    fn see(&mut self, board: &Board, footholds: Vec<Foothold>) {
+        self.inner.see(board, footholds);
     }
 }
 

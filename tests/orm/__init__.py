@@ -11,7 +11,7 @@ from django.conf import settings
 DATABASE = "suite_orm"
 
 if not settings.configured:
-    postgresql = {"ENGINE": "django.db.backends.postgresql", "NAME": DATABASE}
+    postgresql = {"ENGINE": "django.db.backends.postgresql", "NAME": DATABASE, "TEST": {"NAME": DATABASE}}
     settings.configure(
         DATABASES={"default": postgresql, "other": dict(postgresql)},
         INSTALLED_APPS=["django_lockstep", "django.contrib.contenttypes", "taggit", "orm"],

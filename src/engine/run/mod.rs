@@ -3,6 +3,7 @@
 //! A [`Schedule`] leads a run from its first step to its last ([`Run::conduct`]). Who has more to say between two steps,
 //! as PostgreSQL's isolation tester has, leads it step by step with the very same means ([`Run::settle`]).
 
+mod foothold;
 mod hear;
 mod locks;
 mod look;
@@ -174,6 +175,13 @@ impl<'a> Run<'a> {
                     Decision::Rest => {}
                     Decision::Slipped => return Ok(Ending::Slipped),
                     Decision::GiveUp => return Ok(Ending::GivenUp),
+                    Decision::Look => match self.footholds()? {
+                        Ok(footholds) => {
+                            schedule.see(&board, footholds);
+                            continue;
+                        }
+                        Err(ending) => return Ok(ending),
+                    },
                 }
             }
             if self.members.iter().any(|member| member.running_pid().is_some()) {
