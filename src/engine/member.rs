@@ -36,7 +36,13 @@ enum Fate {
 pub(super) enum Phase {
     Coming,
     AtGate(Step),
-    Running { step: Step, released: Instant, seen: Option<Seen> },
+    Running {
+        step: Step,
+        released: Instant,
+        seen: Option<Seen>,
+        /// Who was last in its way, also when nobody is any more.
+        behind: Vec<i32>,
+    },
     Left,
 }
 
@@ -124,9 +130,10 @@ impl Member {
         }
     }
 
+    /// Who was last seen in the way of its step.
     pub(super) fn blockers(&self) -> &[i32] {
         match &self.phase {
-            Phase::Running { seen: Some(seen), .. } => &seen.blockers,
+            Phase::Running { behind, .. } => behind,
             _ => &[],
         }
     }

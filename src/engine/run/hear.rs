@@ -10,8 +10,10 @@ use crate::engine::session::{Message, SessionId};
 use crate::engine::step::{Step, StepKind, StepResult};
 use crate::report::{Edge, Event, EventKind};
 
-/// A session that got its lock is not told of before the session that let go of it, if that is heard of within this time.
-const CAUSE_PATIENCE: Duration = Duration::from_millis(20);
+/// A session that got its lock is not told of before the session that let go of it, if that is heard of within this time, …
+const CAUSE_PATIENCE: Duration = Duration::from_millis(250);
+/// … during which the server is asked this often whether that one waits itself, and so cannot be it.
+const CAUSE_PACE: Duration = Duration::from_millis(5);
 
 impl Run<'_> {
     pub(super) fn hear(&mut self, message: Message) {
@@ -57,7 +59,7 @@ impl Run<'_> {
     }
 
     /// The server lets go of a failed session's locks before it says so: what another session got thereby may be heard
-    /// first. Cause before effect.
+    /// first. Cause before effect. (A wait that was over before it was seen has no known cause.)
     fn hear_the_cause(&mut self, index: usize, result: &StepResult) {
         if !matches!(result, StepResult::Done(_)) {
             return;
@@ -65,10 +67,19 @@ impl Run<'_> {
         let Some(member) = self.members.get(index) else { return };
         let blockers = member.blockers().to_vec();
         let deadline = Instant::now() + CAUSE_PATIENCE;
-        while self.members.iter().filter_map(Member::running_pid).any(|pid| blockers.contains(&pid)) {
-            match self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        loop {
+            let running = self.members.iter().filter_map(Member::running_pid);
+            let suspects: Vec<i32> = running.filter(|pid| blockers.contains(pid)).collect();
+            if suspects.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            match self.inbox.recv_timeout(CAUSE_PACE) {
                 Ok(message) => self.hear(message),
-                Err(_) => break,
+                // An observer that cannot answer is told of by the next look.
+                Err(_) => match self.observer.waits(&suspects, self.leash) {
+                    Ok(waits) if waits.len() < suspects.len() => {}
+                    _ => return,
+                },
             }
         }
     }

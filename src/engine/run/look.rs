@@ -38,7 +38,7 @@ impl Run<'_> {
 
     /// Takes down whether one session waits.
     fn note(&mut self, index: usize, wait: Option<Wait>, now: Instant) -> Result<(), Error> {
-        let Phase::Running { seen, .. } = &mut self.members[index].phase else { return Ok(()) };
+        let Phase::Running { seen, behind, .. } = &mut self.members[index].phase else { return Ok(()) };
         let Some(wait) = wait else {
             *seen = None;
             return Ok(());
@@ -50,6 +50,7 @@ impl Run<'_> {
             return Ok(());
         }
         let since = seen.as_ref().map_or(now, |seen| seen.at);
+        behind.clone_from(&wait.blockers);
         *seen = Some(Seen { at: since, blockers: wait.blockers.clone(), in_doubt: false });
         let lock = match self.observer.lock(wait.pid, self.leash) {
             Err(error @ (Error::Server { .. } | Error::Lost { .. })) => return Err(error),

@@ -35,7 +35,7 @@ impl Run<'_> {
             source: step.source.clone(),
             ..event(at, &member.name, member.backend_pid, EventKind::Request, &step.name)
         });
-        member.phase = Phase::Running { step, released: now, seen: None };
+        member.phase = Phase::Running { step, released: now, seen: None, behind: Vec::new() };
         self.looks = 0;
         self.next_look = now + FIRST_LOOK;
         for told in begun.into_iter().chain(asked) {
