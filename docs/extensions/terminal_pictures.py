@@ -58,6 +58,33 @@ def as_html(output: str) -> str:
     return console.export_html(theme=MONOKAI, code_format="{code}", inline_styles=True)
 
 
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="-16 18 1268 {height}" role="img">
+<title>What python manage.py deadlock_test prints</title>
+<style>
+text {{ font: {char_height}px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; white-space: pre; }}
+{styles}
+</style>
+<rect x="-16" y="18" width="100%" height="100%" rx="8" fill="#14181f"/>
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+<defs><clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/></clipPath>{lines}</defs>
+{backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g>
+</svg>
+"""
+"""rich's own has a window around it, and fetches a font from another site."""
+
+
+def as_svg(output: str) -> str:
+    """Return a terminal's output as a picture."""
+    from rich.console import Console
+    from rich.terminal_theme import MONOKAI
+    from rich.text import Text
+
+    console = Console(record=True, width=COLUMNS, file=StringIO())
+    console.print(Text.from_ansi(output.strip()), soft_wrap=True)
+    return console.export_svg(theme=MONOKAI, code_format=SVG, unique_id="lockstep")
+
+
 class Terminal(Directive):
     """A command of the example project, and what it prints."""
 
@@ -80,3 +107,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Bring the directive."""
     app.add_directive("terminal", Terminal)
     return {"parallel_read_safe": True}
+
+
+if __name__ == "__main__":  # make picture
+    command, file = sys.argv[1:]
+    told = captured(command).partition("\n\nA held")[0]
+    Path(file).write_text(as_svg(f"$ python manage.py {command}\n{told}"), encoding="utf-8")

@@ -148,7 +148,11 @@ class Supervisor:
         """Make the database cluster."""
         options = ["--no-locale", "--no-sync", "--encoding=UTF8", "--auth=trust", "--username=postgres"]
         # Shared memory in the directory goes with it, even after a SIGKILL, and needs no room in /dev/shm.
-        options += ["--set=dynamic_shared_memory_type=mmap"]
+        # initdb takes settings since PostgreSQL 16; before, the server alone is told.
+        if int((self.version() or "0").split(".")[0]) >= 16:
+            options += ["--set=dynamic_shared_memory_type=mmap"]
+        else:
+            self.settings.setdefault("dynamic_shared_memory_type", "mmap")
         initdb = self.spawn("initdb", "-D", str(self.data), *options)
         deadline = time.monotonic() + _PATIENCE
         while initdb.poll() is None:

