@@ -138,7 +138,10 @@ fn lead(
         run.backend_pid(opponent).ok_or_else(|| Error::Bug { what: "an opponent without a backend".to_owned() })?;
     let _ = ready.send(());
     let mut conductor = Conductor::new(run, leash, plan, &facts, mailbox, orders, (opponent, pid), deadline);
-    conductor.conduct()?;
+    let conducted = conductor.conduct();
+    // Its thread waits for the next step there, and the run waits for its thread.
+    conductor.mailbox = None;
+    conducted?;
     let tally = conductor.tally(notes);
     drop(conductor);
     // Everything is told; a failure now is of no interest.

@@ -110,6 +110,11 @@ impl PyOpponent {
         let ended = py.detach(|| opponent.join());
         match (interrupted, ended) {
             (Some(signal), _) => Err(signal),
+            // Nobody but we has ended it.
+            (None, Some(Err(Error::Halted))) => {
+                let doing = "the opponent stepped aside".to_owned();
+                Err(errors::to_python(py, &Error::Timeout { doing }))
+            }
             (None, Some(Err(error))) => Err(errors::to_python(py, &error)),
             (None, ended) => {
                 self.state().tally = ended.transpose().ok().flatten();
