@@ -23,6 +23,13 @@ SET_UP = """
             cursor.execute("SELECT pg_backend_pid()")
             return cursor.fetchone()[0]
 
+    def more_threads_than(before):
+        '''Return how many more there are, when those that have just ended have gone from /proc.'''
+        deadline = time.monotonic() + 10
+        while len(os.listdir("/proc/self/task")) > before and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return len(os.listdir("/proc/self/task")) - before
+
     def forked(function):
         '''Run the function in a forked child; return when the child has ended.'''
         if child := os.fork():

@@ -12,12 +12,14 @@ import pytest
 from django.db import connections
 from forking import DRIVERS, forking
 from psycopg.conninfo import conninfo_to_dict
-from witness import NothingLeftHere
+from witness import NothingLeftHere, value, wait_until
 
 from django_lockstep.exceptions import CallTimeout
 from django_lockstep.testing import AdvisoryLock, provoke_deadlock
 
 if TYPE_CHECKING:
+    from witness import Connection
+
     from django_lockstep.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.usefixtures("ledger")
@@ -46,7 +48,7 @@ CODE = """
         connections.close_all()
         sessions = {session.name: session.sqlstate for session in opponent.report.sessions}
         say([opponent.deadlocks, opponent.attempts, sessions])
-        say(len(os.listdir("/proc/self/task")) - threads)
+        say(more_threads_than(threads))
 
     threads = len(os.listdir("/proc/self/task"))
 """
@@ -103,7 +105,7 @@ def test_ctrl_c_in_the_block_leaves_nothing_behind(driver: str) -> None:
         assert child.ended() == (0, "")
 
 
-def test_ctrl_c_while_the_opponent_waits_for_a_lock(witness: object) -> None:  # noqa: ARG001
+def test_ctrl_c_while_the_opponent_waits_for_a_lock(witness: Connection) -> None:
     code = f"""{CODE}
     with transaction.atomic():
         Account.objects.select_for_update().get(pk=2)
@@ -120,10 +122,12 @@ def test_ctrl_c_while_the_opponent_waits_for_a_lock(witness: object) -> None:  #
         except KeyboardInterrupt:
             say("interrupted")
     connections.close_all()
-    say(len(os.listdir("/proc/self/task")) - threads)
+    say(more_threads_than(threads))
     """
     with forking(code) as child:
         assert child.heard() == "locked"
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE pg_blocking_pids(pid) <> '{}'"
+        wait_until(lambda: value(witness, waiting), "the opponent to wait")
         child.process.send_signal(signal.SIGINT)
         assert child.heard() == "interrupted"
         assert child.heard() == 0
