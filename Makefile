@@ -33,7 +33,7 @@ test: test-rust test-python test-example ## run all tests
 test-rust: .venv/.built ## run the engine's tests, which need no Python
 	$(BESIDE_SERVER) $(CARGO) test --no-default-features $(CARGO_TEST_ARGS)
 
-test-python: .venv/.built .venv/.test ## run the package's tests
+test-python: .venv/.built .venv/.test .venv/.npm ## run the package's tests
 	$(BIN)/python -m pytest -m "not docs" $(PYTEST_ARGS)
 
 test-docs: .venv/.built .venv/.test ## follow the documentation word by word
@@ -94,7 +94,7 @@ build: .venv/.demo ## build the wheel and the source distribution in dist
 	$(BIN)/maturin sdist --out dist
 
 clean: ## remove all that was made
-	rm -rf .venv target dist .pytest_cache .mypy_cache .ruff_cache python/django_lockstep/*.so
+	rm -rf .venv target dist tests/validators/node_modules .pytest_cache .mypy_cache .ruff_cache python/django_lockstep/*.so
 	find python tests example_project -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: each is newer than what it was made from, so that nothing is done twice.
@@ -107,6 +107,15 @@ clean: ## remove all that was made
 .venv/.demo .venv/.test .venv/.lint .venv/.docs .venv/.matrix .venv/.wheels: .venv/.%: .venv/.made pyproject.toml
 	$(PIP) --group $*
 	touch $@
+
+# Parsers of HTML and Mermaid by others, which the tests hold the reports to.
+.venv/.npm: .venv/.made tests/validators/package.json tests/validators/package-lock.json
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix tests/validators --no-audit --no-fund --ignore-scripts --loglevel=error; \
+	else \
+		echo "*** npm is missing (Debian: apt-get install nodejs npm): HTML AND MERMAID OF REPORTS ARE NOT VALIDATED ***" >&2; \
+	fi
+	@touch $@
 
 # The folders count as well: a file that was removed makes its folder newer.
 .venv/.built: .venv/.demo Cargo.toml Cargo.lock $(shell find src)

@@ -13,6 +13,7 @@
 //! | [`together`] | the user's own code in lock-step, on the engine |
 //! | [`explore`] | the search over schedules, pure |
 //! | [`report`] | the result and its faces |
+//! | [`server_log`] | deadlocks in PostgreSQL's own log, as reports |
 //! | [`error`] | everything that can go wrong |
 //!
 //! The engine knows nothing of Python; the module `python` (feature `python`) is its Python face.
@@ -27,6 +28,7 @@ pub mod provoke;
 mod python;
 pub mod report;
 pub mod scenario;
+pub mod server_log;
 pub mod simulate;
 pub mod together;
 

@@ -45,3 +45,9 @@ def give_to_ordinary_user(path: Path) -> None:
     """Let an ordinary user own it."""
     if os.geteuid() == 0:
         shutil.chown(path, "nobody")
+
+
+def chromium() -> Path:
+    """Return the browser's executable."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return needs(Path(found) if found else None, "Chromium", "chromium")

@@ -26,8 +26,10 @@ __all__ = [
     "dsn_from_params",
     "dsn_parts",
     "dsn_resolved",
+    "html_of_many",
     "parse_scenario",
     "parse_spec",
+    "read_log",
     "run_matrix",
     "simulate_deadlock",
 ]
@@ -58,6 +60,7 @@ _SessionOutcome = Literal[
     "statement_timeout",
     "serialization_failure",
     "cancelled",
+    "unknown",
     "disconnected",
     "error",
 ]
@@ -331,10 +334,41 @@ class Matrix:
         """Return the same as a JSON text."""
     def to_text(self) -> str:
         """Return it as plain text, a small table for each permutation."""
+    def to_html(self) -> str:
+        """Return it as one HTML document that loads nothing and runs no script."""
     def to_markdown(self) -> str:
         """Return it as one Markdown table."""
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
+
+def read_log(log: str, catalogue: list[Scenario] = ...) -> tuple[str, int, list[tuple[Report, str | None]]]:
+    """Return the deadlocks of a PostgreSQL server log.
+
+    Args:
+        log: What the server wrote: ``stderr`` with any ``log_line_prefix``, ``csvlog`` or ``jsonlog``, in any language.
+        catalogue: Scenarios, of which the nearest is proposed.
+
+    Returns:
+        The log's format, how many entries it has, and for each deadlock a report and the nearest scenario's name.
+    """
+
+def html_of_many(
+    title: str,
+    chapters: list[tuple[str, Report]],
+    *,
+    lead: list[str] = ...,
+    facts: list[tuple[str, str]] = ...,
+    calm: bool = False,
+) -> str:
+    """Return one HTML document of several reports, each under its heading, to be unfolded.
+
+    Args:
+        title: The page's heading.
+        chapters: A heading and a report each.
+        lead: Paragraphs between the title and the reports.
+        facts: Names and values between the title and the reports.
+        calm: Whether all is well; else the title looks like a deadlock's.
+    """
 
 @final
 class Report:

@@ -27,6 +27,12 @@ pub(super) fn parse_scenario(py: Python<'_>, text: &str, name: &str) -> PyResult
     Scenario::parse(text).map(PyScenario).map_err(|error| errors::to_python(py, &told(name, &error)))
 }
 
+impl PyScenario {
+    pub(super) fn as_scenario(&self) -> &Scenario {
+        &self.0
+    }
+}
+
 #[pymethods]
 impl PyScenario {
     #[getter]
@@ -148,6 +154,11 @@ impl PyMatrix {
     /// As one Markdown table.
     fn to_markdown(&self) -> String {
         self.0.to_markdown()
+    }
+
+    /// As one self-contained HTML document.
+    fn to_html(&self) -> String {
+        self.0.to_html()
     }
 
     fn __repr__(&self) -> String {

@@ -11,6 +11,7 @@ mod explore;
 mod gate;
 mod opponent;
 mod report;
+mod server_log;
 mod session_report;
 mod simulate;
 mod spec;
@@ -36,6 +37,8 @@ mod _core {
     use super::opponent::PyOpponent;
     #[pymodule_export]
     use super::report::{PyReport, PyServer};
+    #[pymodule_export]
+    use super::server_log::{html_of_many, read_log};
     #[pymodule_export]
     use super::session_report::{PySessionReport, PyStatement};
     #[pymodule_export]

@@ -56,6 +56,12 @@ impl PyServer {
 #[pyclass(name = "Report", module = "django_lockstep", frozen, eq)]
 pub(super) struct PyReport(Report, Vec<Yield>);
 
+impl PyReport {
+    pub(super) fn as_report(&self) -> &Report {
+        &self.0
+    }
+}
+
 impl From<Report> for PyReport {
     fn from(report: Report) -> Self {
         Self(report, Vec::new())

@@ -76,6 +76,8 @@ named! {
         SerializationFailure => "serialization_failure",
         /// It was rolled back because the run ended before it did.
         Cancelled => "cancelled",
+        /// Nobody knows: a server log does not tell.
+        Unknown => "unknown",
         /// Its connection was lost or terminated.
         Disconnected => "disconnected",
         /// It failed with another error.

@@ -101,7 +101,8 @@ impl Report {
                     Some(first) => format!("; the cycle: {} → {first}", self.cycle.join(" → ")),
                     None => String::new(),
                 };
-                format!("DEADLOCK after {elapsed:.3} s: PostgreSQL aborted {victims} (40P01){cycle}")
+                let after = if elapsed > 0.0 { format!(" after {elapsed:.3} s") } else { String::new() };
+                format!("DEADLOCK{after}: PostgreSQL aborted {victims} (40P01){cycle}")
             }
             Outcome::NoConflict => format!("NO DEADLOCK ({elapsed:.3} s): every session committed"),
             other => format!("NO DEADLOCK ({elapsed:.3} s): {}", other.as_str().replace('_', " ")),
@@ -175,6 +176,12 @@ impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { version, database, role, deadlock_timeout, .. } = self;
         let (database, role) = (one_line(database), one_line(role));
+        if version.is_empty() {
+            // Of a server that is known from its log only, that is all there is.
+            let part =
+                |label: &str, name: &str| if name.is_empty() { String::new() } else { format!(", {label} {name}") };
+            return write!(f, "PostgreSQL, as its log tells{}{}", part("database", &database), part("role", &role));
+        }
         write!(f, "PostgreSQL {version}, database {database}, role {role}, deadlock_timeout {deadlock_timeout} s")
     }
 }

@@ -117,7 +117,7 @@ impl Matrix {
     }
 
     /// The rows of each permutation together.
-    fn permutations(&self) -> impl Iterator<Item = &[Row]> {
+    pub(crate) fn permutations(&self) -> impl Iterator<Item = &[Row]> {
         self.rows.chunk_by(|one, other| one.scenario == other.scenario && one.permutation == other.permutation)
     }
 }

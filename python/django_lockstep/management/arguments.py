@@ -32,6 +32,11 @@ def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Se
         action="store_true",
         help="A throw-away PostgreSQL made for this command; needs the extra django-lockstep[embedded].",
     )
+    where.add_argument(
+        "--from-log",
+        metavar="FILE",
+        help="Run nothing: show the deadlocks in this PostgreSQL server log (stderr, csvlog, jsonlog; - is stdin).",
+    )
     what = parser.add_argument_group("what")
     what.add_argument("--rows", nargs="+", type=int, metavar="ID", help="The ids to lock (default: 1 2 …).")
     what.add_argument(
@@ -51,6 +56,7 @@ def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Se
         "--repeat", type=_count, default=1, metavar="N", help="Do it N times and show a summary."
     )
     show.add_argument("--format", choices=ALL_FORMATS, default="text", help="The face of the report.")
+    show.add_argument("--deadlock", type=int, metavar="N", help="Which deadlock of the log (default: all).")
     show.add_argument("--output", metavar="FILE", help="Write the report to this file.")
     show.add_argument("--expect", choices=outcomes, help="The outcome that is a success (default: deadlock).")
     show.add_argument(

@@ -31,7 +31,7 @@ FORMATS = {
     "list": ("text", "json"),
     "scenario": ("text", "json", "isolationtester"),
     "spec": ("text", "json", "isolationtester"),
-    "matrix": ("text", "json", "markdown"),
+    "matrix": ("text", "json", "markdown", "html"),
 }
 """The faces that each of them has."""
 ELSE = 3
@@ -289,5 +289,10 @@ def _matrix(stage: Stage) -> None:
         on_start=lambda server: _say_before(stage, server),
     )
     stage.hand_over(
-        matrix.to_text(), {"json": lambda: f"{matrix.to_json()}\n", "markdown": matrix.to_markdown}
+        matrix.to_text(),
+        {
+            "json": lambda: f"{matrix.to_json()}\n",
+            "markdown": matrix.to_markdown,
+            "html": matrix.to_html,
+        },
     )

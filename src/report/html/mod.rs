@@ -3,13 +3,16 @@
 //! [`lanes`] and [`graph`] do the geometry in pixels, the templates draw it; the same facts stand in tables, for whoever
 //! does not see the drawings.
 
+mod album;
 mod graph;
 mod lanes;
+mod matrix;
 mod tables;
 mod tale;
 
 use askama::Template;
 
+pub use album::Album;
 pub(crate) use tale::Tale;
 
 use super::explanation::capitalized;

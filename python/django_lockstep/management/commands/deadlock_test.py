@@ -14,6 +14,7 @@ from django_lockstep._core import OUTCOMES
 from django_lockstep.dsn import dsn_from_alias, isolation_from_alias, primary_of
 from django_lockstep.exceptions import UsageError
 from django_lockstep.management.arguments import add_arguments, check_options, engine_options
+from django_lockstep.management.log import chosen, faces_of, reports_of
 from django_lockstep.management.model import Target, target_of
 from django_lockstep.management.repeat import Repetition, repeat
 from django_lockstep.management.specs import Stage, mode_of, run_mode
@@ -63,6 +64,9 @@ class Command(BaseCommand):
             self._run_mode(mode, stack, options)
             return
         check_options(options, outcomes=OUTCOMES)
+        if options["from_log"]:
+            self._tell_log(stack, options)
+            return
         target = target_of(options["model"], options["database"]) if options["model"] else None
         arguments = engine_options(options) | (target.arguments() if target else {})
         dsn, defaults = self._source(stack, target, options)
@@ -88,6 +92,14 @@ class Command(BaseCommand):
             stderr=self.stderr,
         )
         run_mode(mode, stage)
+
+    def _tell_log(self, stack: ExitStack, options: dict[str, Any]) -> None:
+        deliver = self._delivery(stack, options)
+        reports, where = reports_of(options["from_log"])
+        told = faces_of(chosen(reports, options["deadlock"]), where, options["format"], options["verbosity"])
+        if options["format"] == "text" and options["verbosity"] > 0:
+            View(self.stdout, self.style, options).write(told)
+        deliver(told)
 
     def _source(
         self, stack: ExitStack, target: Target | None, options: dict[str, Any]

@@ -1,0 +1,74 @@
+//! Several reports on one page: what they have in common, then each behind its verdict.
+
+use askama::Template;
+
+use super::{Tale, drawn, mood};
+use crate::report::Report;
+use crate::report::plain::one_line;
+
+/// A report on the page.
+struct Chapter {
+    heading: String,
+    mood: &'static str,
+    tale: String,
+    /// Whether it is unfolded when the page opens.
+    open: bool,
+}
+
+/// A text, or, where there is nothing to be read in it, another.
+fn named(text: &str, otherwise: &str) -> String {
+    let text = one_line(text);
+    if text.is_empty() { otherwise.to_owned() } else { text }
+}
+
+/// A page of several reports.
+#[derive(Template)]
+#[template(path = "album.html", config = "src/report/html/askama.toml")]
+pub struct Album {
+    title: String,
+    mood: &'static str,
+    lead: Vec<String>,
+    facts: Vec<(String, String)>,
+    chapters: Vec<Chapter>,
+}
+
+impl Album {
+    /// A page with this title; `lead` is what it has to say before the reports, a paragraph each. It looks `calm` if all
+    /// is well.
+    #[must_use]
+    pub fn new(title: &str, lead: &[String], calm: bool) -> Self {
+        Self {
+            title: named(title, "Reports"),
+            mood: if calm { "calm" } else { "deadlock" },
+            lead: lead.iter().map(|paragraph| one_line(paragraph)).collect(),
+            facts: Vec::new(),
+            chapters: Vec::new(),
+        }
+    }
+
+    /// Adds a fact to the list below the title.
+    #[must_use]
+    pub fn fact(mut self, name: &str, value: &str) -> Self {
+        self.facts.push((one_line(name), one_line(value)));
+        self
+    }
+
+    /// Adds a report under a heading. Only the first is unfolded.
+    #[must_use]
+    pub fn add(mut self, heading: &str, report: &Report) -> Self {
+        let id = format!("r{}", self.chapters.len() + 1);
+        self.chapters.push(Chapter {
+            heading: named(heading, &id),
+            mood: mood(report.outcome),
+            tale: Tale::of(report, &id).draw(),
+            open: self.chapters.is_empty(),
+        });
+        self
+    }
+
+    /// The page.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        drawn(self)
+    }
+}
