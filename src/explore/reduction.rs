@@ -91,6 +91,14 @@ impl Strategy for Reduction {
     fn end(&mut self, trace: &Trace) {
         // What was run after everybody slept is known, races and all.
         let explored = self.path.len();
+        // Who waited and sleeps must wake for what it would have touched without the wait.
+        for (place, event) in trace.events().iter().enumerate().take(explored) {
+            if event.footprint.waits.contains_key(&event.session)
+                && let Some(taken) = self.path.get_mut(place).and_then(|node| node.taken.get_mut(&event.session))
+            {
+                taken.footprint.join(trace.whole_step(place).footprint);
+            }
+        }
         for race in trace.races(self.fresh).filter(|race| race.second < explored) {
             let initials = trace.initials(race);
             let Some(node) = self.path.get_mut(race.first) else { continue };

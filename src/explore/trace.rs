@@ -126,11 +126,26 @@ impl Trace {
     pub fn initials(&self, race: Race) -> BTreeSet<usize> {
         let between = (race.first + 1..race.second).filter(|&place| !self.happened_before(race.first, place));
         let reversal: Vec<usize> = between.chain([race.second]).collect();
+        let second = self.whole_step(race.second);
+        let orders = |other: usize, place: usize| {
+            self.happened_before(other, place) || place == race.second && self.events[other].depends(&second)
+        };
         let first_of = |&&place: &&usize| {
             // The race's own first event is not in the reversal, so it orders nothing there.
-            !reversal.iter().take_while(|&&other| other < place).any(|&other| self.happened_before(other, place))
+            !reversal.iter().take_while(|&&other| other < place).any(|&other| orders(other, place))
         };
         reversal.iter().filter(first_of).map(|&place| self.events[place].session).collect()
+    }
+
+    /// An event with all that its step touched later, if it had to wait: without the wait it would have touched it at once.
+    #[must_use]
+    pub fn whole_step(&self, place: usize) -> Event {
+        let mut whole = self.events[place].clone();
+        let later = self.events[place + 1..].iter().take_while(|event| event.session != whole.session);
+        for event in later.filter(|event| event.involved.contains(&whole.session)) {
+            whole.footprint.join(event.footprint.clone());
+        }
+        whole
     }
 
     /// The same for all equivalent traces, and different for others: each session's events with their clocks.

@@ -110,3 +110,16 @@ proptest! {
         prop_assert!(found.iter().all(|(run, _)| run.trace.signature() == wanted));
     }
 }
+
+/// What a step touches after a wait counts where it would not have waited.
+#[test]
+fn a_step_that_waits_for_its_first_row_still_wants_its_second() {
+    use Op::{Commit, Lock, Rollback, Write};
+    let program = vec![
+        vec![Write(vec![Target::Row(3), Target::AsRead]), Commit],
+        vec![Write(vec![Target::Row(1)]), Lock(vec![Target::AsRead], RowLock::Share), Rollback],
+        vec![Lock(vec![Target::Row(0)], RowLock::Share), Rollback],
+    ];
+    let all: BTreeSet<Outcome> = all_orders(&program).into_iter().map(|(outcome, ..)| outcome).collect();
+    assert_eq!(explore(&program, Mode::All).outcomes, all);
+}
