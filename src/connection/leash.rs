@@ -12,13 +12,15 @@ use tokio_util::sync::CancellationToken;
 pub struct Leash {
     cut: CancellationToken,
     deadline: Option<Instant>,
+    /// How much longer what has begun may go on.
+    grace: Duration,
 }
 
 impl Leash {
     /// A leash of its own that ends at `deadline`, or never by itself.
     #[must_use]
     pub fn new(deadline: Option<Instant>) -> Self {
-        Self { cut: CancellationToken::new(), deadline }
+        Self { cut: CancellationToken::new(), deadline, grace: Duration::ZERO }
     }
 
     /// A leash of its own that ends after `duration`.
@@ -31,7 +33,13 @@ impl Leash {
     #[must_use]
     pub fn at_most(&self, duration: Duration) -> Self {
         let soon = Instant::now() + duration;
-        Self { cut: self.cut.clone(), deadline: Some(self.deadline.map_or(soon, |deadline| deadline.min(soon))) }
+        Self { deadline: Some(self.deadline.map_or(soon, |deadline| deadline.min(soon))), ..self.clone() }
+    }
+
+    /// The same leash, but what has begun under it may go on this much longer: for what must not be done by half.
+    #[must_use]
+    pub fn patient(&self, grace: Duration) -> Self {
+        Self { grace, ..self.clone() }
     }
 
     /// Ends everything that goes on under this leash, now and later.
@@ -59,14 +67,18 @@ impl Leash {
 
     /// Completes when the leash ends; says how.
     pub(super) async fn ended(&self) -> Slip {
-        let Some(deadline) = self.deadline else {
+        let cut = async {
             self.cut.cancelled().await;
+            tokio::time::sleep(self.grace).await;
+        };
+        let Some(deadline) = self.deadline else {
+            cut.await;
             return Slip::Cut;
         };
         tokio::select! {
             biased;
-            () = self.cut.cancelled() => Slip::Cut,
-            () = tokio::time::sleep_until(deadline.into()) => Slip::Over,
+            () = cut => Slip::Cut,
+            () = tokio::time::sleep_until((deadline + self.grace).into()) => Slip::Over,
         }
     }
 }

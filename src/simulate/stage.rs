@@ -43,7 +43,8 @@ impl Stage {
         let observer = Observer::open(pool.get(leash)?, claim.as_deref(), &soon()).map_err(told)?;
         let stage = Self { conninfo, pool, observer: Some(observer), scratch };
         if let Some(scratch) = &stage.scratch {
-            scratch.create(rows, &mut *stage.connection(leash)?, &soon()).map_err(told)?;
+            // Cut off, it might be done after its removal, and stay.
+            scratch.create(rows, &mut *stage.connection(leash)?, &soon().patient(CLEARING)).map_err(told)?;
         }
         Ok(stage)
     }
