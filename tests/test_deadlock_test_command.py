@@ -63,6 +63,12 @@ def test_a_deadlock_is_told_from_its_heading_to_its_reason(shop: Shop) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
+def test_a_full_disk_is_told(shop: Shop) -> None:
+    result = shop.deadlock_test("--format", "json", "--output", "/dev/full")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("CommandError: Cannot write /dev/full: No space left on device.")
+
+
 def test_the_verbosity(shop: Shop) -> None:
     silent, plain, statements, locks = (shop.deadlock_test(f"-v{number}").stdout for number in range(4))
     assert silent == ""

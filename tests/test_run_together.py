@@ -291,3 +291,16 @@ def test_it_happens_every_time() -> None:
         Account.objects.update(balance=100)
         report = run_together(forth, back)
         assert report.victims == ("back",), report.to_text(2)
+
+
+def test_an_exception_that_cannot_say_what_it_is_ends_its_session_like_any_other() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    def mute() -> None:
+        Account.objects.count()
+        raise Mute
+
+    report = run_together(mute, lambda: Account.objects.count())
+    assert (report.outcome, type(report.sessions[0].exception)) == ("error", Mute)

@@ -33,6 +33,14 @@ def server_error(error: BaseException) -> BaseException | None:
     return None
 
 
+def text_of(error: BaseException) -> str:
+    """Return what an exception says, in one line; nothing where its own ``__str__`` fails."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 it is the user's code
+        return ""
+
+
 def sqlstate(error: BaseException) -> str | None:
     """Return an exception's SQLSTATE; psycopg2 calls it ``pgcode``."""
     found = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)

@@ -10,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from django_lockstep._core import Search
 from django_lockstep.exceptions import Nondeterministic, Refused, UsageError
+from django_lockstep.testing import driver
 from django_lockstep.testing.ensemble import Ensemble
 from django_lockstep.testing.exploration import Exploration, Finding
 from django_lockstep.testing.guards import dsn_of_free_alias
@@ -202,7 +203,7 @@ class _Explorer:
                     ran,
                 )
             elif error is not None and session.outcome not in _ABORTED:
-                what = f"{session.name} raised {type(error).__name__}: {' '.join(str(error).split())}"
+                what = f"{session.name} raised {type(error).__name__}: {driver.text_of(error)}"
                 self.add(("exception", session.name, type(error)), "exception", what, ran)
         self.check(ran)
         if aborted:
@@ -224,7 +225,7 @@ class _Explorer:
             about = "the invariant returned False"
         except Exception as error:  # noqa: BLE001 whatever it raises says that it is broken
             broken = True
-            about = f"the invariant raised {type(error).__name__}: {' '.join(str(error).split())}"
+            about = f"the invariant raised {type(error).__name__}: {driver.text_of(error)}"
         if broken:
             self.add(("violation", about), "violation", about, ran)
 

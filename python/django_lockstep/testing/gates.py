@@ -97,7 +97,7 @@ class Steps:
     def _tell(self, error: BaseException) -> None:
         refused = driver.server_error(error)
         if refused is None:
-            text = " ".join(str(error).split()) or type(error).__name__
+            text = driver.text_of(error) or type(error).__name__
             if self._raw.closed:
                 self.gate.lose(text)
                 return

@@ -156,7 +156,7 @@ class Session:
             if raised is None:
                 gate.leave()
             else:
-                text = " ".join(str(raised).split())
+                text = driver.text_of(raised)
                 refused = driver.server_error(raised)
                 kind = type(raised).__name__
                 gate.leave(f"{kind}: {text}" if text else kind, driver.sqlstate(refused) if refused else None)

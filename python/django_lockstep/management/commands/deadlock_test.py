@@ -55,6 +55,11 @@ class Command(BaseCommand):
             raise CommandError(_told(error), returncode=USAGE) from error
         except LockstepError as error:
             raise CommandError(_told(error)) from error
+        except OSError as error:
+            if not options["output"]:
+                raise
+            message = f"Cannot write {options['output']}: {error.strerror}. Give another file as --output."
+            raise CommandError(message) from error
         except KeyboardInterrupt as error:
             message = "Nothing is left on the server."
             raise Interrupted(message, returncode=INTERRUPTED) from error
