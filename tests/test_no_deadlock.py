@@ -139,7 +139,7 @@ def test_the_callers_own_idle_transaction_is_told_at_once(dsn: str, table: str) 
         outcome, explanation, elapsed = child.heard()
         assert child.ended() == (0, "")
     assert outcome == "blocked_by_outsider"
-    for words in (f"backend {pid} is this very process's own connection", "wait", "TransactionTestCase"):
+    for words in (f"Backend {pid} is this very process's own connection", "wait", "TransactionTestCase"):
         assert words in explanation
     assert elapsed < 20  # not deadlock_timeout, and not the call's timeout
 
