@@ -17,7 +17,8 @@ from witness import NothingLeftHere, leftovers, wait_until
 
 from django_lockstep import LockstepError
 from django_lockstep.exceptions import Refused, UsageError
-from django_lockstep.testing import run_together
+from django_lockstep.testing import Ensemble, run_together
+from django_lockstep.testing.guards import dsn_of_free_alias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +93,14 @@ def test_a_naive_transfer_deadlocks_in_turns() -> None:
         ("back", "error", "SELECT FOR UPDATE orm_account"),
     ]
     assert [account.balance for account in Account.objects.order_by("pk")] == [70, 130]
+
+
+def test_whoever_the_victim_is_when_no_time_is_spent_on_it() -> None:
+    with Ensemble(["A", "B"], dsn_of_free_alias("default", "this test"), "default", 30.0, paced=False) as both:
+        for _ in range(20):
+            report = both.run([forth, back])
+            assert report.deadlocked, report.to_text(2)
+            assert len(report.victims) == 1
 
 
 def test_an_ordered_transfer_does_not() -> None:

@@ -627,8 +627,12 @@ class Gate:
 class Together:
     """Watches runs of callables, one after the other, on one connection of its own."""
 
-    def __new__(cls, dsn: str, timeout: float) -> Together:
-        """Connect within ``timeout`` seconds."""
+    def __new__(cls, dsn: str, timeout: float, *, paced: bool = True) -> Together:
+        """Connect within ``timeout`` seconds.
+
+        ``paced``: whether runs take care that it is always whoever closes a cycle who is aborted. That costs a pause
+        after each wait; without it, any session of the cycle may be the victim.
+        """
     @property
     def server(self) -> Server:
         """The server."""

@@ -23,7 +23,8 @@ pub(super) struct PyTogether(Mutex<Option<Together>>);
 #[pymethods]
 impl PyTogether {
     #[new]
-    fn new(py: Python<'_>, dsn: &str, timeout: &Bound<'_, PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (dsn, timeout, *, paced = true))]
+    fn new(py: Python<'_>, dsn: &str, timeout: &Bound<'_, PyAny>, paced: bool) -> PyResult<Self> {
         let timeout = seconds(py, timeout)?;
         let leash = Leash::new(Some(Instant::now() + timeout));
         let mut caller = PythonCaller::new(None, None);
@@ -31,7 +32,7 @@ impl PyTogether {
             let conninfo = Conninfo::resolve(dsn, &SystemEnvironment)?;
             supervise(&mut caller, &leash, |_| Together::open(conninfo, &leash))
         });
-        answer(py, caller, opened).map(|together| Self(Mutex::new(Some(together))))
+        answer(py, caller, opened).map(|together| Self(Mutex::new(Some(together.paced(paced)))))
     }
 
     #[getter]

@@ -47,6 +47,7 @@ pub struct Together {
     conninfo: Arc<Conninfo>,
     facts: Facts,
     observer: Option<Observer>,
+    paced: bool,
 }
 
 impl Together {
@@ -54,7 +55,15 @@ impl Together {
     pub fn open(conninfo: Conninfo, leash: &Leash) -> Result<Self, Error> {
         let conninfo = Arc::new(conninfo);
         let (observer, facts) = observe(&conninfo, leash)?;
-        Ok(Self { conninfo, facts, observer: Some(observer) })
+        Ok(Self { conninfo, facts, observer: Some(observer), paced: true })
+    }
+
+    /// The same, and whether runs take care that it is always whoever closes a cycle who is aborted. That costs a pause
+    /// after each wait; without it, any session of the cycle may be the victim.
+    #[must_use]
+    pub fn paced(mut self, paced: bool) -> Self {
+        self.paced = paced;
+        self
     }
 
     /// The server.
@@ -82,7 +91,8 @@ impl Together {
     ) -> Result<Told, Error> {
         let servers = Duration::from_secs_f64(self.facts.server.deadlock_timeout);
         let deadlock_timeout = self.session_deadlock_timeout().unwrap_or(servers);
-        let pause = self.session_deadlock_timeout().map_or(Duration::ZERO, |short| short + SPENT_MARGIN);
+        let short = self.session_deadlock_timeout().filter(|_| self.paced);
+        let pause = short.map_or(Duration::ZERO, |short| short + SPENT_MARGIN);
         let statement_timeout = (self.facts.statement_timeout > 0.0).then_some(timeout);
         let mut run = Run::new(self.observer(leash)?, line, leash, servers + OUTSIDER_GRACE);
         run.expect_statement_timeout(statement_timeout);

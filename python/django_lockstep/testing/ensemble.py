@@ -22,14 +22,17 @@ class Ensemble:
 
     A context manager: when it ends, so have the threads and the connections. What is given to ``run`` is one callable
     for each session; it can be called again and again. For another schedule than those of ``run``, call
-    ``together.…`` with ``start`` and ``collect`` between ``cast`` and ``settle``.
+    ``together.…`` with ``start`` and ``collect`` between ``cast`` and ``settle``. Unless ``paced``, any session of a cycle
+    may be the victim, and no time is spent on seeing to it that it is the one that closes it.
     """
 
-    def __init__(self, names: Sequence[str], dsn: str, using: str, timeout: float) -> None:
+    def __init__(
+        self, names: Sequence[str], dsn: str, using: str, timeout: float, *, paced: bool = True
+    ) -> None:
         self.names = list(names)
         self.using = using
         self.timeout = timeout
-        self.together = Together(dsn, timeout)
+        self.together = Together(dsn, timeout, paced=paced)
         self._functions: Sequence[Callable[[], Any]] = ()
         self._sessions: list[Session] = []
         self._left_behind: set[int] = set()
