@@ -96,7 +96,9 @@ def test_a_naive_transfer_deadlocks_in_turns() -> None:
 
 
 def test_whoever_the_victim_is_when_no_time_is_spent_on_it() -> None:
-    with Ensemble(["A", "B"], dsn_of_free_alias("default", "this test"), "default", 30.0, paced=False) as both:
+    with Ensemble(
+        ["A", "B"], dsn_of_free_alias("default", "this test"), "default", 30.0, paced=False
+    ) as both:
         for _ in range(20):
             report = both.run([forth, back])
             assert report.deadlocked, report.to_text(2)

@@ -22,8 +22,8 @@ class Ensemble:
 
     A context manager: when it ends, so have the threads and the connections. What is given to ``run`` is one callable
     for each session; it can be called again and again. For another schedule than those of ``run``, call
-    ``together.…`` with ``start`` and ``collect`` between ``cast`` and ``settle``. Unless ``paced``, any session of a cycle
-    may be the victim, and no time is spent on seeing to it that it is the one that closes it.
+    ``together.…`` with ``start`` and ``collect`` between ``cast`` and ``settle``. Unless ``paced``, any session of a
+    cycle may be the victim, and no time is spent on seeing to it that it is the one that closes it.
     """
 
     def __init__(
