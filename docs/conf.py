@@ -20,6 +20,7 @@ extensions = [
     "autoapi.extension",
     "command_reference",
     "docstrings",
+    "schema_reference",
     "support_table",
     "terminal_pictures",
 ]

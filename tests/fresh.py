@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -41,18 +41,42 @@ def checked(*command: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def built_wheel(out: Path) -> Path:
-    """Build the wheel as `make` builds the package, so that only linking and packing is left to do."""
-    maturin = Path(sys.executable).with_name("maturin")
-    checked(maturin, "build", "--profile", "local", "--interpreter", sys.executable, "--out", out, cwd=ROOT)
-    (built,) = out.glob("*.whl")
-    return built
+def built_wheel() -> Path:
+    """Build the wheel as `make` builds the package, once for all tests and all workers; return it.
+
+    Only linking and packing is left to do, and that too only if something has changed since.
+    """
+    folder = ROOT / "target" / "wheel"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = [wheel for wheel in folder.glob("*.whl") if wheel.stat().st_mtime > _last_change()]
+        if not found:
+            for old in folder.glob("*.whl"):
+                old.unlink()
+            maturin = Path(sys.executable).with_name("maturin")
+            options = ("--profile", "local", "--interpreter", sys.executable, "--out", folder)
+            checked(maturin, "build", *options, cwd=ROOT)
+            found = list(folder.glob("*.whl"))
+        (wheel,) = found
+    return wheel
+
+
+def _last_change() -> float:
+    """Return when what the wheel is made of was last changed; a folder is changed when a file in it goes."""
+    files = [ROOT / name for name in ("Cargo.toml", "Cargo.lock", "pyproject.toml", "README.md", "LICENSE")]
+    for folder in (ROOT / "src", ROOT / "python"):
+        files += [folder, *folder.rglob("*")]
+    return max(file.stat().st_mtime for file in files if file.suffix != ".pyc" and file.name != "__pycache__")
 
 
 def environment_with(folder: Path, *packages: str) -> Path:
-    """Make an environment with these packages; return the folder of its programs."""
-    venv.create(folder, with_pip=True, symlinks=True)
-    pip = (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    """Make an environment with pip and these packages; return the folder of its programs.
+
+    uv makes it: it links what it has in its cache, where pip would unpack everything anew.
+    """
+    uv = Path(sys.executable).with_name("uv")
+    checked(uv, "venv", "--quiet", "--seed", "--python", sys.executable, folder, cwd=ROOT)
     if packages:
-        checked(*pip, *packages, cwd=folder, PIP_ROOT_USER_ACTION="ignore")
+        checked(uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *packages, cwd=ROOT)
     return folder / "bin"

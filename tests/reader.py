@@ -9,7 +9,10 @@ How a page is read:
   or, with ``(continued)`` after it, more of it. What is added to ``settings.py`` with a ``# …`` in a list extends it.
 - ``python`` with tests in it: they are run, and must pass. Any other: run in one Python that stays open.
 - ``json`` without a name: must be well-formed. ``sql``: is run on the page's database.
-- ``postgresql://me@localhost/shop`` is the page's database, ``pip install django-lockstep`` the wheel just built.
+- ``postgresql://me@localhost/shop`` is the page's database, ``postgresql://me@localhost:6432/shop`` the same through a
+  PgBouncer in transaction mode; ``pip install django-lockstep`` installs the wheel just built, which is what
+  ``make build`` makes.
+- A page that imports from ``bank`` without writing it has the example project's.
 
 A comment before a block says what readers need not see: ``<!-- skip: why -->`` that it is not followed, ``<!-- sh`` to
 ``-->`` (or ``python``) what is done besides.
@@ -22,6 +25,7 @@ import re
 import secrets
 import selectors
 import shlex
+import shutil
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLACEHOLDER = "postgresql://me@localhost/shop"
+POOLED = "postgresql://me@localhost:6432/shop"
 PATIENCE = 180.0
 """Seconds for one command; a loaded machine's, not a healthy one's."""
 
@@ -46,6 +51,9 @@ FENCED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 NAMED = re.compile(r"(?:#|//|--|<!--) (?P<name>[\w./-]+\.\w+)(?P<more> \(continued\))?(?: -->)?")
+
+
+OURS = re.compile(r'"?(?:path/to/)?django-lockstep(?:/dist/\*\.whl)?(\[\w+\])?"?')
 
 
 @dataclass
@@ -149,9 +157,19 @@ class Reader:
     """One page's reader. ``programs`` is the environment's; without a project they begin in an empty folder."""
 
     def __init__(
-        self, folder: Path, programs: Path, wheel: Path, dsn: str, *, project: bool, app: bool = False
+        self,
+        folder: Path,
+        programs: Path,
+        wheel: Path,
+        dsn: str,
+        *,
+        project: bool,
+        app: bool = False,
+        bank: bool = False,
+        pooled: str = "",
     ) -> None:
-        self.programs, self.wheel, self.dsn = programs, wheel, dsn
+        self.programs, self.wheel = programs, wheel
+        self.dsn, self.pooled = dsn, pooled
         self.environment = clean_environment(
             PATH=f"{programs}:/usr/bin:/bin",
             PIP_ROOT_USER_ACTION="ignore",
@@ -166,9 +184,14 @@ class Reader:
             self._add("mysite/settings.py", f"\nDATABASES = {{'default': {settings_of(dsn)!r}}}\n")
             if app:
                 self._add("mysite/settings.py", 'INSTALLED_APPS += ["django_lockstep"]\n')
+            if bank:
+                unwanted = shutil.ignore_patterns("tests.py", "__pycache__")
+                shutil.copytree(ROOT / "example_project" / "bank", self.site / "bank", ignore=unwanted)
+                self._add("mysite/settings.py", 'INSTALLED_APPS += ["bank"]\n')
         self.output = ""
         self.files: set[str] = set()
-        self.shell = Talk("/bin/sh", cwd=self.site, environment=self.environment)
+        # It reads no further than a line, so that a shell which is started in it gets the rest.
+        self.shell = Talk("/bin/bash", "--norc", cwd=self.site, environment=self.environment)
         self.python: Talk | None = None
 
     def end(self) -> None:
@@ -181,7 +204,9 @@ class Reader:
         """Do what the block says; return how, for the record."""
         if block.skip:
             return "skipped"
-        text = block.text.replace(PLACEHOLDER, self.dsn) if block.language != "sh" else block.text
+        text = block.text
+        if block.language != "sh":
+            text = text.replace(PLACEHOLDER, self.dsn).replace(POOLED, self.pooled)
         first = text.partition("\n")[0]
         if block.language == "text" and re.search(r"^permutation ", text, re.MULTILINE):
             return self._python(f"from django_lockstep import load_spec\nload_spec({text!r})")
@@ -219,22 +244,23 @@ class Reader:
         command = command.strip()
         if not command or command.startswith("#"):
             return
+        if command == "make build":  # has been done: the wheel
+            return
         if command.startswith("make "):  # in a clone, which has what a build needs
             self.output = checked("sh", "-c", command, cwd=ROOT).partition("deadlock_test\n")[2]
             return
-        quoted = shlex.quote(self.dsn)
-        command = command.replace(f'"{PLACEHOLDER}"', quoted).replace(PLACEHOLDER, quoted)
+        for placeholder, dsn in ((PLACEHOLDER, self.dsn), (POOLED, self.pooled)):
+            command = command.replace(f'"{placeholder}"', placeholder).replace(placeholder, shlex.quote(dsn))
         if command.startswith(("pip install ", "python -m pip install ")):
-            command = (
-                re.sub(r'"?(?:path/to/)?django-lockstep(\[\w+\])?"?', rf'"{self.wheel}\1"', command)
-                + " --quiet --disable-pip-version-check"
-            )
+            command = re.sub(OURS, rf'"{self.wheel}\1"', command) + " --quiet --disable-pip-version-check"
         nested = re.search(r"\b(sh|bash)$", command)  # reads what we type from now on
         self.output, status = self.shell.say(
             f"{command}{'' if nested else ' </dev/null'}\nprintf '%s %s\\n' {self.shell.mark} $?\n"
         )
         wanted = re.search(r"exit status (\d+)", comment)
         assert status == int(wanted[1] if wanted else 0), f"{command}: exit status {status}\n{self.output}"
+        if command.startswith("cd "):
+            self.site /= command.removeprefix("cd ")
 
     def _write(self, name: str, text: str, *, more: bool) -> str:
         if name.endswith("settings.py"):
@@ -256,6 +282,9 @@ class Reader:
             name = f"test_page_{len(self.files)}"
             self._write(f"mysite/{name}.py", text, more=False)
             self._type(f"python manage.py test mysite --pattern '{name}.py'")
+            assert f"Found {len(re.findall('^    def test_', text, re.MULTILINE))} test" in self.output, (
+                self.output
+            )
             assert "OK" in self.output, self.output
             return "tested"
         if re.search(r"^ *def test_", text, re.MULTILINE):

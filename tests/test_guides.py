@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("guide", ["test-my-retry", "fork", "run-together"])
+GUIDES = ("test-my-retry", "fork", "run-together")
+
+
+@pytest.mark.parametrize("guide", GUIDES)
 def test_every_block_passes(guide: str, tmp_path: Path) -> None:
     text = (ROOT / "docs" / f"{guide}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

@@ -18,10 +18,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def reader(tmp_path: Path, server_dsn: str) -> Iterator[Reader]:
-    wheel = built_wheel(tmp_path)
     programs = environment_with(tmp_path / "venv", "Django", "psycopg[binary]", "pytest-django")
     with database_of_its_own(server_dsn) as dsn:
-        reader = Reader(tmp_path, programs, wheel, dsn, project=True)
+        reader = Reader(tmp_path, programs, built_wheel(), dsn, project=True)
         yield reader
         reader.end()
 

@@ -16,6 +16,8 @@ from django_lockstep.exceptions import ConnectionFailed, UsageError
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+__all__ = ["dsn_from_alias", "isolation_from_alias"]
+
 
 def dsn_from_alias(using: str = DEFAULT_DB_ALIAS) -> str:
     """Return the DSN of a database alias, a libpq keyword/value string with the password in it.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType, TracebackType
 
+__all__ = ["EmbeddedError", "EmbeddedServer", "embedded_server"]
+
 _OURS = frozenset({"data_directory", "listen_addresses", "port", "unix_socket_directories"})
 
 

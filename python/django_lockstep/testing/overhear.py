@@ -10,6 +10,7 @@ from django.db import connections
 from django.db.backends.signals import connection_created
 
 from django_lockstep.testing.gates import Steps, Stopped, gated
+from django_lockstep.testing.worker import is_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ class Overhearing:
             door.leave()
 
     def _created(self, connection: BaseDatabaseWrapper, **_more: object) -> None:
-        if connection.alias == self._using:
+        if connection.alias == self._using and not is_worker():  # a session of a run has its gate already
             self._listen_to(connection)
 
     def _listen_to(self, connection: BaseDatabaseWrapper) -> None:

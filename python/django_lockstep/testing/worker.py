@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class _WorkerThread(threading.Thread):
+    """A thread of a worker's."""
+
+
+def is_worker() -> bool:
+    """Whether this is a worker's thread: what it does is some run's, and no other's to listen to."""
+    return isinstance(threading.current_thread(), _WorkerThread)
+
+
 class Worker:
     """A daemon thread that does one job after the other; a job must not raise.
 
@@ -18,7 +27,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread = _WorkerThread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     @property
