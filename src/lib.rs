@@ -33,4 +33,4 @@ pub mod simulate;
 pub mod together;
 
 pub use error::{Error, ServerError};
-pub use simulate::{Options, simulate_deadlock};
+pub use simulate::{Options, repeat_deadlock, simulate_deadlock};

@@ -163,6 +163,15 @@ def test_a_ring(shop: Shop) -> None:
         (["--lock", "gently"], "invalid choice: 'gently'"),
         (["--expect", "victory"], "invalid choice: 'victory'"),
         (["--repeat", "0"], "argument --repeat: '0' is not a whole number of 1 or more"),
+        (["--repeat=2", "--jobs=0"], "argument --jobs: '0' is not a whole number of 1 or more"),
+        (
+            ["--jobs=2"],
+            "--jobs are runs at once on scratch rows; one run, or a table of yours, is for one job",
+        ),
+        (
+            ["--repeat=2", "--jobs=2", "--model=shop.Item", "--no-input"],
+            "Leave --jobs out, or give --repeat and no --model",
+        ),
         (["--repeat", "x"], "argument --repeat: 'x' is not a whole number of 1 or more"),
         (["--database", "nope"], "invalid choice: 'nope'"),
         (["--database", "default", "--dsn", "dbname=x"], "not allowed with argument"),
@@ -286,6 +295,20 @@ def test_two_hundred_runs_are_two_hundred_deadlocks(shop: Shop) -> None:
         shop.deadlock_test("--repeat=200", "--format=json", "--deadlock-timeout=0.01").stdout
     )
     assert (summary["runs"], summary["outcomes"]) == (200, {"deadlock": 200})
+
+
+def test_jobs_share_the_runs(shop: Shop) -> None:
+    done = shop.deadlock_test(
+        "--repeat=50", "--jobs=4", "--victim=B", "--format=json", "--deadlock-timeout=0.01"
+    )
+    summary = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (summary["wanted"], summary["runs"]) == (50, 50)
+    assert (summary["outcomes"], summary["victims"]) == ({"deadlock": 50}, {"B": 50})
+
+
+def test_more_jobs_than_runs_are_as_many_as_runs(shop: Shop) -> None:
+    assert "\n2 deadlocks in 2 runs\n" in shop.deadlock_test("--repeat=2", "--jobs=900").stdout
 
 
 def test_one_unexpected_run_of_many_is_status_3(shop: Shop) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "Timeline",
     "Together",
     "__version__",
+    "_repeat_deadlock",
     "dsn_from_params",
     "dsn_parts",
     "dsn_resolved",
@@ -129,6 +130,23 @@ def simulate_deadlock(
         Refused: The server, the role or the table does not allow it.
         ConnectionLost: The server went away so that the run could not be watched to its end.
         CallTimeout: ``timeout`` ran out before the first session began. (Later, that is ``Report.outcome``.)
+    """
+
+def _repeat_deadlock(
+    dsn: str,
+    times: int,
+    *,
+    jobs: int = 1,
+    on_report: Callable[[Report], object],
+    on_start: Callable[[Server], object] | None = None,
+    **options: Any,
+) -> None:
+    """Run ``simulate_deadlock(dsn, **options)`` many times: for ``deadlock_test --repeat``, not for you.
+
+    ``jobs`` of them are run at once, each with connections, threads and scratch rows of its own, kept from one
+    run to the next. ``options["timeout"]`` is for each run, and ``Statement.locks`` is never filled. ``on_report`` is
+    called with each report in the calling thread, while the next run goes on. What ends it early is raised, as
+    ``simulate_deadlock`` would; ``UsageError`` also for several jobs on one ``table``.
     """
 
 def dsn_from_params(params: Mapping[str, Any]) -> str:

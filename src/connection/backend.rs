@@ -175,6 +175,18 @@ impl Backend {
         }
     }
 
+    /// Says good-bye to the server without waiting for it to hang up; that is waited for when this is dropped.
+    pub(super) fn say_goodbye(&mut self) {
+        // Without its client, the wire sends Terminate and ends.
+        self.client = None;
+        if let Some(wire) = &mut self.wire {
+            let said = self.runtime.block_on(poll_fn(|cx| Poll::Ready(wire.as_mut().poll_next(cx))));
+            if matches!(said, Poll::Ready(None | Some(Err(_)))) {
+                self.wire = None;
+            }
+        }
+    }
+
     fn lost(&self, why: &str) -> Broken {
         Broken::Lost { why: why.to_owned(), last_words: self.last_words.clone().map(Box::new) }
     }
@@ -182,8 +194,7 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        // Without its client, the wire sends Terminate and ends.
-        self.client = None;
+        self.say_goodbye();
         if let Some(mut wire) = self.wire.take() {
             self.runtime.block_on(async {
                 let _ = tokio::time::timeout(FAREWELL, async { while wire.next().await.is_some() {} }).await;

@@ -1,7 +1,7 @@
 //! Connections: what a DSN means, how a connection is opened, and the pools that sessions draw from.
 //!
 //! Probe first, then pool: r2d2 keeps only the text of an error and goes on trying, so the first connection is opened
-//! directly, its failure told at once and whole, and then becomes the pool's first.
+//! directly, its failure told at once and whole. Then it becomes the observer's, or the pool's first.
 
 mod aside;
 mod attempt;

@@ -1,5 +1,6 @@
 //! The r2d2 pool that a run's sessions and its observer draw their connections from.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Manager {
     leash: Leash,
     /// The probe's connection, the first that the pool gets.
     first: Mutex<Option<Backend>>,
+    /// Connections that come back have said good-bye: they are kept only until the pool is dropped.
+    closing: Arc<AtomicBool>,
 }
 
 impl ManageConnection for Manager {
@@ -39,7 +42,7 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, backend: &mut Backend) -> bool {
-        backend.is_closed()
+        backend.is_closed() && !self.closing.load(Ordering::Relaxed)
     }
 }
 
@@ -56,15 +59,21 @@ impl r2d2::HandleError<Error> for Arc<FirstFailure> {
 /// A pool of exactly as many connections as a run needs.
 pub struct Pool {
     inner: r2d2::Pool<Manager>,
+    leash: Leash,
+    closing: Arc<AtomicBool>,
     failure: Arc<FirstFailure>,
 }
 
 impl Pool {
-    /// Starts to open `size` connections in the background; `probe` becomes the first of them.
+    /// Starts to open `size` connections in the background; `probe`, if it is not needed elsewhere, becomes the first of
+    /// them.
     #[must_use]
-    pub fn start(conninfo: Arc<Conninfo>, size: u32, probe: Backend, leash: &Leash) -> Self {
+    pub fn start(conninfo: Arc<Conninfo>, size: u32, probe: impl Into<Option<Backend>>, leash: &Leash) -> Self {
         let failure = Arc::new(FirstFailure::default());
-        let manager = Manager { conninfo, leash: leash.clone(), first: Mutex::new(Some(probe)) };
+        let leash = leash.shorter();
+        let closing = Arc::new(AtomicBool::new(false));
+        let first = Mutex::new(probe.into());
+        let manager = Manager { conninfo, leash: leash.clone(), first, closing: Arc::clone(&closing) };
         let inner = r2d2::Pool::builder()
             .max_size(size)
             .max_lifetime(None)
@@ -72,7 +81,13 @@ impl Pool {
             .test_on_check_out(false)
             .error_handler(Box::new(Arc::clone(&failure)))
             .build_unchecked(manager);
-        Self { inner, failure }
+        Self { inner, leash, closing, failure }
+    }
+
+    /// How many connections it has when it is full.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        usize::try_from(self.inner.max_size()).unwrap_or(usize::MAX)
     }
 
     /// A connection, as soon as there is one. Fails at once, with the whole story, when one could not be opened.
@@ -91,5 +106,23 @@ impl Pool {
                 return Err(Error::Timeout { doing: "waiting for a connection".to_owned() });
             }
         }
+    }
+
+    /// Has every connection that is not in use say good-bye. Nothing more can be had from the pool; dropping it waits for
+    /// the server to hang up, which it does meanwhile, and for all of them at once.
+    pub fn say_goodbye(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        let idle: Vec<Pooled> = std::iter::from_fn(|| self.inner.try_get()).collect();
+        for mut pooled in idle {
+            pooled.say_goodbye();
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.say_goodbye();
+        // What is still being opened is wanted no more.
+        self.leash.cut();
     }
 }

@@ -29,23 +29,20 @@ pub struct Facts {
     pub notices_dead_clients: bool,
     /// Whether a pooler such as PgBouncer is in between.
     pub pooled: bool,
-    /// Whether some schema looks like scratch objects of an earlier run.
+    /// Whether some schema's name begins as those of scratch objects do: an earlier run may have left them.
     pub scratch_seen: bool,
 }
 
+// Plain functions without arithmetic, casts or patterns: for a new backend each of those is a look into its catalogs,
+// and this question is asked in every call.
 const FACTS: &str = "\
 SELECT current_setting('server_version'), current_setting('server_version_num'), current_database(), current_user,
-  extract(epoch FROM current_setting('deadlock_timeout')::interval),
-  extract(epoch FROM current_setting('lock_timeout')::interval),
-  extract(epoch FROM current_setting('statement_timeout')::interval),
-  current_setting('max_connections'),
-  CASE current_setting('is_superuser') WHEN 'on' THEN 0
-    ELSE current_setting('superuser_reserved_connections')::int
-      + coalesce(current_setting('reserved_connections', true), '0')::int END,
-  pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
-  has_database_privilege(current_database(), 'CREATE'), current_setting('is_superuser') = 'on',
-  EXISTS (SELECT FROM pg_namespace WHERE nspname ~ '^lockstep_[0-9a-f]{16}$'),
-  version() LIKE '%linux%', pg_backend_pid()";
+  current_setting('deadlock_timeout'), current_setting('lock_timeout'), current_setting('statement_timeout'),
+  current_setting('max_connections'), current_setting('superuser_reserved_connections'),
+  pg_is_in_recovery(), current_setting('transaction_read_only'),
+  has_database_privilege(current_database(), 'CREATE'), current_setting('is_superuser'),
+  EXISTS (SELECT FROM pg_namespace WHERE nspname > 'lockstep_' AND nspname < 'lockstep`'),
+  version(), current_setting('reserved_connections', true), pg_backend_pid()";
 
 impl Facts {
     /// Asks the server, in one round trip or two.
@@ -61,25 +58,27 @@ impl Facts {
                 && backend.ask("SELECT has_parameter_privilege('deadlock_timeout', 'SET')", DOING, leash)?.scalar()
                     == Some("t");
         let max_connections = row.number(7)?;
+        // `reserved_connections` came with PostgreSQL 16.
+        let reserved = if superuser { 0 } else { row.number::<u32>(8)? + row.number(15).unwrap_or(0) };
         Ok(Self {
             server: Server {
                 version: row.text(0)?.to_owned(),
                 version_num,
                 database: row.text(2)?.to_owned(),
                 role: row.text(3)?.to_owned(),
-                deadlock_timeout: row.number(4)?,
+                deadlock_timeout: row.seconds(4)?,
                 may_set_deadlock_timeout,
             },
-            lock_timeout: row.number(5)?,
-            statement_timeout: row.number(6)?,
-            admitted: u32::saturating_sub(max_connections, row.number(8)?),
+            lock_timeout: row.seconds(5)?,
+            statement_timeout: row.seconds(6)?,
+            admitted: u32::saturating_sub(max_connections, reserved),
             max_connections,
             in_recovery: row.flag(9)?,
             read_only: row.flag(10)?,
             may_create: row.flag(11)?,
-            pooled: backend.is_pooled(row.number(15)?),
+            pooled: backend.is_pooled(row.number(16)?),
             scratch_seen: row.flag(13)?,
-            notices_dead_clients: row.flag(14)?,
+            notices_dead_clients: row.text(14)?.contains("linux"),
         })
     }
 }
@@ -101,8 +100,26 @@ impl<'a> Row<'a> {
         text.parse().map_err(|_| odd(&format!("'{text}' in column {column}")))
     }
 
+    /// A setting in milliseconds as the server shows it, in the largest unit that leaves a whole number; in seconds.
+    fn seconds(&self, column: usize) -> Result<f64, Error> {
+        let text = self.text(column)?;
+        let (number, unit) = text.split_at(text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len()));
+        let scale = match unit {
+            "" | "ms" => 1.0,
+            "s" => 1e3,
+            "min" => 60e3,
+            "h" => 3_600e3,
+            "d" => 86_400e3,
+            _ => return Err(odd(&format!("'{text}' in column {column}"))),
+        };
+        number
+            .parse::<f64>()
+            .map(|number| number * scale / 1e3)
+            .map_err(|_| odd(&format!("'{text}' in column {column}")))
+    }
+
     fn flag(&self, column: usize) -> Result<bool, Error> {
-        Ok(self.text(column)? == "t")
+        Ok(matches!(self.text(column)?, "t" | "on"))
     }
 }
 
@@ -112,4 +129,18 @@ fn odd(what: &str) -> Error {
         format!("the server's answer to the first question is not PostgreSQL's ({what})"),
         "Point the DSN at a PostgreSQL server, 14 or later.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Row;
+
+    #[test]
+    fn settings_are_read_in_any_unit() {
+        let shown = ["0", "1500ms", "10s", "5min", "2h", "1d", "1 s"].map(|text| Some(text.to_owned()));
+        let row = Row(&shown);
+        let seconds: Vec<Option<f64>> = (0..shown.len()).map(|column| row.seconds(column).ok()).collect();
+        let expected = [Some(0.0), Some(1.5), Some(10.0), Some(300.0), Some(7200.0), Some(86400.0), None];
+        assert_eq!(seconds, expected);
+    }
 }

@@ -4,14 +4,15 @@
 //! whether it should stop (Python's signals), and hands each event to the caller's callback: never from a worker, and
 //! the conductor waits until the callback has returned, so what the callback does happens *between* two steps.
 
+use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::connection::Leash;
 use crate::error::Error;
-use crate::report::{Event, Server};
+use crate::report::{Event, Report, Server};
 
 /// How long the calling thread waits at most before it looks for signals again.
 const SLICE: Duration = Duration::from_millis(10);
@@ -45,6 +46,10 @@ pub trait Caller {
     fn wants_events(&self) -> bool;
     /// Something happened.
     fn event(&mut self, event: &Event) -> Result<(), Halt>;
+    /// One of many runs is through.
+    fn report(&mut self, _: Report) -> Result<(), Halt> {
+        Ok(())
+    }
     /// A few milliseconds have passed: is there a signal?
     fn poll(&mut self) -> Result<(), Halt>;
     /// A run is about to be ended before its sessions have: their gates close next.
@@ -76,6 +81,7 @@ enum Call {
     Start(Box<Server>),
     Chapter { title: String, number: usize },
     Event(Box<Event>),
+    Report(Box<Report>),
     OwnBackends,
     Stopping,
 }
@@ -86,11 +92,20 @@ enum Answer {
     Backends(Vec<OwnBackend>),
 }
 
-/// The conductor's line to the calling thread.
+impl From<Result<(), Halt>> for Answer {
+    fn from(seen: Result<(), Halt>) -> Self {
+        seen.map_or(Self::Halt, |()| Self::GoOn)
+    }
+}
+
+/// A conductor's line to the calling thread.
 pub struct Line {
-    calls: Sender<Call>,
+    calls: Sender<(Call, Sender<Answer>)>,
+    replies: Sender<Answer>,
     answers: Receiver<Answer>,
     wants_events: bool,
+    /// A report is on its way whose answer nobody has waited for yet.
+    reporting: Cell<bool>,
 }
 
 impl Line {
@@ -98,8 +113,39 @@ impl Line {
     #[must_use]
     pub fn to_nobody() -> Self {
         let (calls, _) = channel();
-        let (_, answers) = channel();
-        Self { calls, answers, wants_events: false }
+        Self::new(calls, false)
+    }
+
+    fn new(calls: Sender<(Call, Sender<Answer>)>, wants_events: bool) -> Self {
+        let (replies, answers) = channel();
+        Self { calls, replies, answers, wants_events, reporting: Cell::new(false) }
+    }
+
+    /// A line for another thread.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.calls.clone(), self.wants_events)
+    }
+
+    /// Hands the report of one of many runs to the caller. Waits until it has seen the *previous* one: the next run goes
+    /// on meanwhile, and no queue grows.
+    pub fn report(&self, report: Report) -> Result<(), Halt> {
+        let seen = self.seen_report();
+        if self.calls.send((Call::Report(Box::new(report)), self.replies.clone())).is_ok() {
+            self.reporting.set(true);
+        }
+        seen
+    }
+
+    /// Waits until the caller has seen the last report.
+    pub fn seen_report(&self) -> Result<(), Halt> {
+        if !self.reporting.replace(false) {
+            return Ok(());
+        }
+        match self.answers.recv() {
+            Ok(Answer::Halt) => Err(Halt),
+            _ => Ok(()),
+        }
     }
 
     /// Tells the caller where the run takes place, and waits until it has seen it.
@@ -144,7 +190,10 @@ impl Line {
     }
 
     fn ask(&self, call: Call) -> Option<Answer> {
-        self.calls.send(call).ok()?;
+        if self.seen_report().is_err() {
+            return Some(Answer::Halt);
+        }
+        self.calls.send((call, self.replies.clone())).ok()?;
         self.answers.recv().ok()
     }
 }
@@ -157,37 +206,39 @@ pub fn supervise<T: Send>(
     work: impl FnOnce(&Line) -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
     let (calls, inbox) = channel();
-    let (replies, answers) = channel();
-    let line = Line { calls, answers, wants_events: caller.wants_events() };
+    let line = Line::new(calls, caller.wants_events());
     thread::scope(|scope| {
         let conductor = thread::Builder::new()
             .name("lockstep".to_owned())
             .spawn_scoped(scope, move || work(&line))
             .map_err(|error| Error::Bug { what: format!("no thread for the run: {error}") })?;
         let mut halted = false;
+        let mut polled = Instant::now();
         loop {
             match inbox.recv_timeout(SLICE) {
-                Ok(Call::Start(server)) => {
-                    halted = halted || caller.start(&server).is_err();
-                    let _ = replies.send(if halted { Answer::Halt } else { Answer::GoOn });
+                Ok((call, replies)) => {
+                    let answer = match call {
+                        Call::OwnBackends => Answer::Backends(caller.own_backends()),
+                        Call::Stopping => {
+                            caller.stopping();
+                            Answer::GoOn
+                        }
+                        _ if halted => Answer::Halt,
+                        Call::Start(server) => Answer::from(caller.start(&server)),
+                        Call::Chapter { title, number } => Answer::from(caller.chapter(&title, number)),
+                        Call::Event(event) => Answer::from(caller.event(&event)),
+                        Call::Report(report) => Answer::from(caller.report(*report)),
+                    };
+                    halted = halted || matches!(answer, Answer::Halt);
+                    let _ = replies.send(answer);
                 }
-                Ok(Call::Chapter { title, number }) => {
-                    halted = halted || caller.chapter(&title, number).is_err();
-                    let _ = replies.send(if halted { Answer::Halt } else { Answer::GoOn });
-                }
-                Ok(Call::Event(event)) => {
-                    halted = halted || caller.event(&event).is_err();
-                    let _ = replies.send(if halted { Answer::Halt } else { Answer::GoOn });
-                }
-                Ok(Call::OwnBackends) => {
-                    let _ = replies.send(Answer::Backends(caller.own_backends()));
-                }
-                Ok(Call::Stopping) => {
-                    caller.stopping();
-                    let _ = replies.send(Answer::GoOn);
-                }
-                Err(RecvTimeoutError::Timeout) => halted = halted || caller.poll().is_err(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            // However fast the calls come, there may be a signal.
+            if polled.elapsed() >= SLICE {
+                halted = halted || caller.poll().is_err();
+                polled = Instant::now();
             }
             if halted {
                 leash.cut();

@@ -46,6 +46,17 @@ pub(super) enum Phase {
     Left,
 }
 
+/// Whether a session begins anew when its transaction has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lap {
+    /// It does not.
+    Only,
+    /// It does, and its transaction has not ended.
+    On,
+    /// It does, and stands where it began.
+    Through,
+}
+
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) phase: Phase,
@@ -69,6 +80,7 @@ pub(super) struct Member {
     pub(super) asides: VecDeque<Aside>,
     /// How its code ended.
     pub(super) end: Option<End>,
+    lap: Lap,
     error: Option<ServerError>,
     lost: Option<String>,
     fate: Fate,
@@ -91,6 +103,7 @@ impl Member {
             result: None,
             asides: VecDeque::new(),
             end: None,
+            lap: Lap::Only,
             error: None,
             lost: None,
             fate: Fate::Open,
@@ -110,9 +123,15 @@ impl Member {
         self.backends.contains(&backend_pid)
     }
 
+    /// Has it count as gone when its transaction has ended, until the page is turned.
+    pub(super) fn run_laps(&mut self) {
+        self.lap = Lap::On;
+    }
+
     pub(super) fn standing(&self) -> Standing {
         match &self.phase {
             Phase::Coming => Standing::Coming,
+            Phase::AtGate(_) if self.lap == Lap::Through => Standing::Left,
             Phase::AtGate(step) => Standing::AtGate(step.clone()),
             Phase::Running { released, seen: Some(Seen { at, in_doubt: false, .. }), .. } => {
                 Standing::Waiting { released: *released, seen: *at }
@@ -143,10 +162,24 @@ impl Member {
         matches!(self.phase, Phase::Running { seen: Some(_), .. })
     }
 
-    /// Another session's step has ended: perhaps this one waits no longer, only the server knows.
+    /// Whether its step is on its way and nothing is known of it now.
+    pub(super) fn is_undecided(&self) -> bool {
+        matches!(self.phase, Phase::Running { seen: None | Some(Seen { in_doubt: true, .. }), .. })
+    }
+
+    /// Perhaps it waits no longer, only the server knows.
     pub(super) fn doubt(&mut self) {
         if let Phase::Running { seen: Some(seen), .. } = &mut self.phase {
             seen.in_doubt = true;
+        }
+    }
+
+    /// A step on one of these backends has ended. Whoever was behind it may wait no longer; of a wait for a safe snapshot
+    /// the blockers are not known.
+    pub(super) fn doubt_wait_for(&mut self, backends: &[i32]) {
+        let blockers = self.blockers();
+        if blockers.is_empty() || backends.is_empty() || blockers.iter().any(|pid| backends.contains(pid)) {
+            self.doubt();
         }
     }
 
@@ -155,6 +188,12 @@ impl Member {
         self.statements.clear();
         self.cancelled = false;
         self.error = None;
+        if self.lap != Lap::Only {
+            self.lap = Lap::On;
+            // Behind a pooler the next transaction may be on another backend.
+            self.backend_pid = None;
+            self.backends.clear();
+        }
         self.held.clear();
         self.locks_due = false;
         self.fate = Fate::Open;
@@ -168,6 +207,9 @@ impl Member {
             statement.sqlstate = result.sqlstate();
         }
         self.locks_due = kind.is_statement() && kind != StepKind::Alone && matches!(result, StepResult::Done(_));
+        if self.lap == Lap::On && matches!(kind, StepKind::Commit | StepKind::Rollback) {
+            self.lap = Lap::Through;
+        }
         match result {
             StepResult::Done(_) => {
                 self.fate = match kind {

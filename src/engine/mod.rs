@@ -19,6 +19,6 @@ pub use observer::Observer;
 pub use record::{Ending, Record};
 pub use run::{Run, Settled};
 pub use schedule::{Board, Decision, InOrder, Schedule, Standing};
-pub use script::{Fixed, Mailbox, Script};
+pub use script::{Fixed, Laps, Mailbox, Script};
 pub use session::{Driver, End, Gate, Message, SessionId, Stopped};
 pub use step::{Step, StepKind, StepResult};

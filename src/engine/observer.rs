@@ -3,12 +3,13 @@
 //! `pg_blocking_pids` sees a wait within microseconds, costs a few more, and answers any role about any role (the
 //! manual's chapter "System Information Functions"). It also lists sessions that are merely ahead in the queue.
 
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::schedule::HeldLock;
 use crate::connection::conninfo::Conninfo;
-use crate::connection::{Backend, Leash, Pooled, explained, open};
+use crate::connection::{Backend, Leash, explained, open};
 use crate::error::Error;
 
 const DOING: &str = "watching who waits for whom";
@@ -27,8 +28,6 @@ pub struct Wait {
     pub pid: i32,
     /// Who is in its way.
     pub blockers: Vec<i32>,
-    /// The lock it waits for, in PostgreSQL's words.
-    pub lock: Option<String>,
 }
 
 /// What one backend waits for, holds and asks for.
@@ -79,29 +78,53 @@ pub enum Signal {
     Terminate,
 }
 
+/// How many backends are asked about at once: PostgreSQL returns 1,664 columns at most.
+const AT_ONCE: usize = 1000;
+
+/// A connection that is held: one of a pool's, or one's own.
+pub type Held = Box<dyn DerefMut<Target = Backend> + Send>;
+
 /// Watches the backends of one run.
 pub struct Observer {
-    backend: Pooled,
+    backend: Held,
     question: Question,
     spare: Option<Arc<Conninfo>>,
 }
 
 impl Observer {
-    /// Opens the transaction that the observer looks from. It holds no snapshot while it is idle, and keeps the
-    /// same server connection behind a transaction pooler.
-    pub fn open(mut backend: Pooled, claim: Option<&str>, leash: &Leash) -> Result<Self, Error> {
-        let claim = claim.unwrap_or_default();
-        let opened = backend.ask(
+    /// Opens the transaction that the observer looks from, and runs `claim` in it. It holds no snapshot while it is
+    /// idle, and keeps the same server connection behind a transaction pooler.
+    pub fn open(
+        backend: impl DerefMut<Target = Backend> + Send + 'static,
+        claim: Option<&str>,
+        leash: &Leash,
+    ) -> Result<Self, Error> {
+        Self::open_after("", backend, claim, leash)
+    }
+
+    /// [`Observer::open`], with a transaction of its own before, in the same message to the server.
+    pub fn open_after(
+        before: &str,
+        backend: impl DerefMut<Target = Backend> + Send + 'static,
+        claim: Option<&str>,
+        leash: &Leash,
+    ) -> Result<Self, Error> {
+        let mut observer = Self::unbound(backend);
+        // A new backend's first look costs it a millisecond, which it had better spend before looks count.
+        let rehearsal = format!("{}; {}", blockers(&[0]), awaited_lock(0));
+        let claim = claim.unwrap_or("SELECT");
+        let opened = observer.backend.ask(
             &format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; \
+                "{before}BEGIN ISOLATION LEVEL READ COMMITTED; \
                  SET LOCAL application_name = 'lockstep observer'; \
-                 SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; {claim}"
+                 SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; \
+                 {claim}; {rehearsal}"
             ),
-            "opening the observer's transaction",
+            if before.is_empty() { "opening the observer's transaction" } else { "making scratch rows" },
             leash,
         );
         opened.map_err(explained)?;
-        Ok(Self { backend, question: Question::Blockers, spare: None })
+        Ok(observer)
     }
 
     /// What another connection is opened with when the observer's own is of no more use.
@@ -112,8 +135,8 @@ impl Observer {
 
     /// An observer without a transaction of its own, for a connection that has other work to do as well.
     #[must_use]
-    pub fn unbound(backend: Pooled) -> Self {
-        Self { backend, question: Question::Blockers, spare: None }
+    pub fn unbound(backend: impl DerefMut<Target = Backend> + Send + 'static) -> Self {
+        Self { backend: Box::new(backend), question: Question::Blockers, spare: None }
     }
 
     /// From now on, only waits for one of these backends count.
@@ -134,26 +157,22 @@ impl Observer {
 
     /// Which of these backends wait, and for whom.
     pub fn waits(&mut self, pids: &[i32], leash: &Leash) -> Result<Vec<Wait>, Error> {
-        let condition = match &self.question {
-            Question::Blockers => "pg_blocking_pids(pid) <> '{}'".to_owned(),
-            Question::BlockedBy(others) => {
-                format!("pg_catalog.pg_isolation_test_session_is_blocked(pid, '{}')", array(others))
+        let mut waits = Vec::new();
+        for pids in pids.chunks(AT_ONCE) {
+            let sql = match &self.question {
+                Question::Blockers => blockers(pids),
+                Question::BlockedBy(others) => blocked_by(pids, others),
+            };
+            let reply = self.backend.ask(&sql, DOING, leash)?;
+            let answers = reply.rows().first().map(Vec::as_slice).unwrap_or_default();
+            for (&pid, answer) in pids.iter().zip(answers) {
+                if let Some(found) = answer.as_deref().filter(|found| *found != "{}") {
+                    let blockers = found.split(['{', ',', '}']).filter_map(|pid| pid.parse().ok()).collect();
+                    waits.push(Wait { pid, blockers });
+                }
             }
-        };
-        let sql = format!(
-            "SELECT pid, array_to_string(pg_catalog.pg_blocking_pids(pid), ' ') \
-             FROM pg_catalog.unnest('{}'::int[]) AS pid WHERE {condition}",
-            array(pids)
-        );
-        let reply = self.backend.ask(&sql, DOING, leash)?;
-        Ok(reply
-            .rows()
-            .iter()
-            .filter_map(|row| {
-                let blockers = column(row, 1).split(' ').filter_map(|pid| pid.parse().ok()).collect();
-                Some(Wait { pid: column(row, 0).parse().ok()?, blockers, lock: None })
-            })
-            .collect())
+        }
+        Ok(waits)
     }
 
     /// The lock that a backend waits for, as the server's own deadlock message would name it.
@@ -161,17 +180,17 @@ impl Observer {
         if self.question != Question::Blockers {
             return Ok(None);
         }
-        let sql = format!("SELECT {LOCK} FROM pg_locks WHERE pid = {pid} AND NOT granted");
-        Ok(self.backend.ask(&sql, DOING, leash)?.scalar().map(str::to_owned))
+        Ok(self.backend.ask(&awaited_lock(pid), DOING, leash)?.scalar().map(str::to_owned))
     }
 
     /// The locks that a backend holds, in the same words: those on tables and advisory locks. Indexes are locked with
     /// their tables, every transaction locks its own number, and a row that is locked is not in `pg_locks` at all.
     pub fn held_locks(&mut self, pid: i32, leash: &Leash) -> Result<Vec<String>, Error> {
         let sql = format!(
-            "SELECT {LOCK} AS lock FROM pg_locks LEFT JOIN pg_class ON pg_class.oid = relation \
+            "SELECT {LOCK} AS lock FROM pg_locks \
              WHERE pid = {pid} AND granted AND locktype NOT IN ('transactionid', 'virtualxid', 'tuple', 'spectoken') \
-             AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't') ORDER BY lock"
+             AND (relation IS NULL OR pg_index_has_property(relation, 'clusterable') IS NULL \
+             AND relation::regclass::text NOT LIKE 'pg_toast.%') ORDER BY lock"
         );
         let reply = self.backend.ask(&sql, DOING, leash)?;
         Ok(reply.rows().iter().map(|row| column(row, 0).to_owned()).collect())
@@ -272,6 +291,32 @@ impl Observer {
         }
         closed.map(drop)
     }
+}
+
+/// One column for each backend: the array of its blockers, which is empty when it does not wait.
+fn blockers(pids: &[i32]) -> String {
+    columns(pids, |pid| format!("pg_catalog.pg_blocking_pids({pid})"))
+}
+
+/// The same, but NULL where it does not wait for one of `others`.
+fn blocked_by(pids: &[i32], others: &[i32]) -> String {
+    let others = array(others);
+    columns(pids, |pid| {
+        format!(
+            "CASE WHEN pg_catalog.pg_isolation_test_session_is_blocked({pid}, '{others}') \
+             THEN 'by ' || pg_catalog.pg_blocking_pids({pid})::text END"
+        )
+    })
+}
+
+fn columns(pids: &[i32], of: impl Fn(i32) -> String) -> String {
+    let columns: Vec<String> = pids.iter().map(|&pid| of(pid)).collect();
+    format!("SELECT {}", columns.join(", "))
+}
+
+/// The lock that this backend waits for.
+fn awaited_lock(pid: i32) -> String {
+    format!("SELECT {LOCK} FROM pg_locks WHERE pid = {pid} AND NOT granted")
 }
 
 fn array(pids: &[i32]) -> String {

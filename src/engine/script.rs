@@ -44,6 +44,37 @@ impl Script for Fixed {
     }
 }
 
+/// The same steps again and again, until the connection is lost or a transaction does not even begin.
+#[derive(Clone, Debug)]
+pub struct Laps {
+    steps: Vec<Step>,
+    current: Fixed,
+}
+
+impl Laps {
+    /// A script that begins these steps anew whenever they are through.
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        let steps: Vec<Step> = steps.into_iter().collect();
+        Self { current: Fixed::new(steps.iter().cloned()), steps }
+    }
+}
+
+impl Script for Laps {
+    fn next(&mut self, last: Option<&StepResult>) -> Option<Step> {
+        if let Some(step) = self.current.next(last) {
+            return Some(step);
+        }
+        match last {
+            Some(StepResult::Lost { .. }) => None,
+            Some(StepResult::Failed(_)) if self.current.current == Some(StepKind::Begin) => None,
+            _ => {
+                self.current = Fixed::new(self.steps.iter().cloned());
+                self.current.next(None)
+            }
+        }
+    }
+}
+
 /// Steps that somebody else hands in, one at a time.
 #[derive(Debug)]
 pub struct Mailbox(pub Receiver<Step>);
@@ -56,7 +87,7 @@ impl Script for Mailbox {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fixed, Script};
+    use super::{Fixed, Laps, Script};
     use crate::engine::step::{Step, StepKind, StepResult};
     use crate::error::ServerError;
 
@@ -72,7 +103,7 @@ mod tests {
         })
     }
 
-    fn kinds(mut script: Fixed, fails_at: usize) -> Vec<StepKind> {
+    fn kinds(mut script: impl Script, fails_at: usize) -> Vec<StepKind> {
         let mut kinds = Vec::new();
         let mut last = None;
         while let Some(step) = script.next(last.as_ref()) {
@@ -99,5 +130,30 @@ mod tests {
     #[test]
     fn does_not_roll_back_what_a_failed_commit_has_ended() {
         assert_eq!(kinds(script(), 2), [StepKind::Begin, StepKind::Statement, StepKind::Commit]);
+    }
+
+    fn laps(fails_at: usize) -> Vec<StepKind> {
+        let mut script = Laps::new([Step::begin("BEGIN"), Step::statement("row 1", "SELECT 1"), Step::commit()]);
+        let mut kinds = Vec::new();
+        let mut last = None;
+        while kinds.len() < 5
+            && let Some(step) = script.next(last.as_ref())
+        {
+            last = Some(if kinds.len() == fails_at { failure() } else { StepResult::Done(Vec::new()) });
+            kinds.push(step.kind);
+        }
+        kinds
+    }
+
+    #[test]
+    fn laps_begin_anew_after_a_commit_and_after_a_rollback() {
+        use StepKind::{Begin, Commit, Rollback, Statement};
+        assert_eq!(laps(9), [Begin, Statement, Commit, Begin, Statement]);
+        assert_eq!(laps(1), [Begin, Statement, Rollback, Begin, Statement]);
+    }
+
+    #[test]
+    fn laps_end_when_a_transaction_does_not_begin() {
+        assert_eq!(laps(3), [StepKind::Begin, StepKind::Statement, StepKind::Commit, StepKind::Begin]);
     }
 }

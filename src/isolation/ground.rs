@@ -44,7 +44,8 @@ impl Connections {
         }
         let scratch = Scratch::new()?;
         let schema = scratch.schema();
-        let stage = Box::new(Stage::set(conninfo, size, probe, facts.pooled, Some(scratch), &[], leash)?);
+        let pool = Pool::start(Arc::clone(&conninfo), u32::try_from(size).unwrap_or(u32::MAX), None, leash);
+        let stage = Box::new(Stage::set(conninfo, pool, probe, facts.pooled, Some(scratch), &[], leash)?);
         Ok(Self::Scratch { stage, schema })
     }
 

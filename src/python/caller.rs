@@ -4,9 +4,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::event::PyEvent;
-use super::report::PyServer;
+use super::report::{PyReport, PyServer};
 use crate::engine::{Caller, Halt, OwnBackend};
-use crate::report::{Event, Server};
+use crate::report::{Event, Report, Server};
 
 /// Keeps the exception that ended the call, so that the very same one is raised.
 pub(super) struct PythonCaller {
@@ -14,12 +14,13 @@ pub(super) struct PythonCaller {
     on_chapter: Option<Py<PyAny>>,
     on_event: Option<Py<PyAny>>,
     on_stop: Option<Py<PyAny>>,
+    on_report: Option<Py<PyAny>>,
     raised: Option<PyErr>,
 }
 
 impl PythonCaller {
     pub(super) fn new(on_start: Option<Py<PyAny>>, on_event: Option<Py<PyAny>>) -> Self {
-        Self { on_start, on_chapter: None, on_event, on_stop: None, raised: None }
+        Self { on_start, on_chapter: None, on_event, on_stop: None, on_report: None, raised: None }
     }
 
     /// The same, and it is told of the parts of the run.
@@ -31,6 +32,11 @@ impl PythonCaller {
     pub(super) fn telling_of_stop(mut self, on_stop: Py<PyAny>) -> Self {
         self.on_stop = Some(on_stop);
         self
+    }
+
+    /// For many runs: `on_report` is called with each report.
+    pub(super) fn of_many(on_start: Option<Py<PyAny>>, on_report: Py<PyAny>) -> Self {
+        Self { on_report: Some(on_report), ..Self::new(on_start, None) }
     }
 
     /// The exception that ended the call, if one did.
@@ -66,6 +72,12 @@ impl Caller for PythonCaller {
     fn event(&mut self, event: &Event) -> Result<(), Halt> {
         let Some(on_event) = &self.on_event else { return Ok(()) };
         let result = Python::attach(|py| on_event.call1(py, (PyEvent::from(event.clone()),)).map(drop));
+        self.keep(result)
+    }
+
+    fn report(&mut self, report: Report) -> Result<(), Halt> {
+        let Some(on_report) = &self.on_report else { return Ok(()) };
+        let result = Python::attach(|py| on_report.call1(py, (PyReport::from(report),)).map(drop));
         self.keep(result)
     }
 

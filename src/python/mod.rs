@@ -10,6 +10,7 @@ mod event;
 mod explore;
 mod gate;
 mod opponent;
+mod repeat;
 mod report;
 mod server_log;
 mod session_report;
@@ -35,6 +36,8 @@ mod _core {
     use super::gate::PyGate;
     #[pymodule_export]
     use super::opponent::PyOpponent;
+    #[pymodule_export]
+    use super::repeat::repeat_deadlock;
     #[pymodule_export]
     use super::report::{PyReport, PyServer};
     #[pymodule_export]

@@ -42,29 +42,22 @@ pub(super) fn simulate_deadlock(
     on_start: Option<Py<PyAny>>,
     on_event: Option<Py<PyAny>>,
 ) -> PyResult<PyReport> {
-    let default = Options::default();
-    let text = |name, given: Option<&Bound<'_, PyAny>>| given.map(|given| arguments::text(name, given)).transpose();
-    let rows = arguments::rows(rows)?;
-    let read = || -> Result<(Conninfo, Options), Error> {
-        let options = Options {
-            rows: rows?,
-            sleep: arguments::optional_seconds("sleep", sleep)?.unwrap_or(default.sleep),
-            sessions: sessions.map(arguments::sessions).transpose()?.unwrap_or(default.sessions),
-            table: text("table", table)?,
-            key: text("key", key)?.unwrap_or(default.key),
-            lock: text("lock", lock)?.unwrap_or(default.lock),
-            isolation: text("isolation", isolation)?.unwrap_or(default.isolation),
-            victim: text("victim", victim)?,
-            deadlock_timeout: arguments::optional_seconds("deadlock_timeout", deadlock_timeout)?,
-            lock_timeout: arguments::optional_seconds("lock_timeout", lock_timeout)?,
-            statement_timeout: arguments::optional_seconds("statement_timeout", statement_timeout)?,
-            timeout: arguments::optional_seconds("timeout", timeout)?.unwrap_or(default.timeout),
-            note_locks,
-        };
-        let dsn = arguments::text("dsn", dsn)?;
-        Ok((Conninfo::resolve(&dsn, &SystemEnvironment)?, options))
+    let given = Given {
+        rows,
+        sleep,
+        sessions,
+        table,
+        key,
+        lock,
+        isolation,
+        victim,
+        deadlock_timeout,
+        lock_timeout,
+        statement_timeout,
+        timeout,
     };
-    let (conninfo, options) = read().map_err(|error| errors::to_python(py, &error))?;
+    let options = Options { note_locks, ..given.read(py)? };
+    let conninfo = conninfo(dsn).map_err(|error| errors::to_python(py, &error))?;
     let mut caller = PythonCaller::new(on_start, on_event);
     let result = py.detach(|| run(conninfo, &options, &mut caller));
     match (caller.into_raised(), result) {
@@ -72,4 +65,53 @@ pub(super) fn simulate_deadlock(
         (None, Ok(report)) => Ok(report.into()),
         (None, Err(error)) => Err(errors::to_python(py, &error)),
     }
+}
+
+/// The arguments that say what is run, as they were given.
+pub(super) struct Given<'a, 'py> {
+    pub(super) rows: Option<&'a Bound<'py, PyAny>>,
+    pub(super) sleep: Option<&'a Bound<'py, PyAny>>,
+    pub(super) sessions: Option<&'a Bound<'py, PyAny>>,
+    pub(super) table: Option<&'a Bound<'py, PyAny>>,
+    pub(super) key: Option<&'a Bound<'py, PyAny>>,
+    pub(super) lock: Option<&'a Bound<'py, PyAny>>,
+    pub(super) isolation: Option<&'a Bound<'py, PyAny>>,
+    pub(super) victim: Option<&'a Bound<'py, PyAny>>,
+    pub(super) deadlock_timeout: Option<&'a Bound<'py, PyAny>>,
+    pub(super) lock_timeout: Option<&'a Bound<'py, PyAny>>,
+    pub(super) statement_timeout: Option<&'a Bound<'py, PyAny>>,
+    pub(super) timeout: Option<&'a Bound<'py, PyAny>>,
+}
+
+impl Given<'_, '_> {
+    /// The options; what was not given is as the stub documents it.
+    pub(super) fn read(&self, py: Python<'_>) -> PyResult<Options> {
+        let rows = arguments::rows(self.rows)?;
+        self.options(rows).map_err(|error| errors::to_python(py, &error))
+    }
+
+    fn options(&self, rows: Result<Option<Vec<i64>>, Error>) -> Result<Options, Error> {
+        let default = Options::default();
+        let text = |name, given: Option<&Bound<'_, PyAny>>| given.map(|given| arguments::text(name, given)).transpose();
+        Ok(Options {
+            rows: rows?,
+            sleep: arguments::optional_seconds("sleep", self.sleep)?.unwrap_or(default.sleep),
+            sessions: self.sessions.map(arguments::sessions).transpose()?.unwrap_or(default.sessions),
+            table: text("table", self.table)?,
+            key: text("key", self.key)?.unwrap_or(default.key),
+            lock: text("lock", self.lock)?.unwrap_or(default.lock),
+            isolation: text("isolation", self.isolation)?.unwrap_or(default.isolation),
+            victim: text("victim", self.victim)?,
+            deadlock_timeout: arguments::optional_seconds("deadlock_timeout", self.deadlock_timeout)?,
+            lock_timeout: arguments::optional_seconds("lock_timeout", self.lock_timeout)?,
+            statement_timeout: arguments::optional_seconds("statement_timeout", self.statement_timeout)?,
+            timeout: arguments::optional_seconds("timeout", self.timeout)?.unwrap_or(default.timeout),
+            note_locks: default.note_locks,
+        })
+    }
+}
+
+/// Where it is run.
+pub(super) fn conninfo(dsn: &Bound<'_, PyAny>) -> Result<Conninfo, Error> {
+    Ok(Conninfo::resolve(&arguments::text("dsn", dsn)?, &SystemEnvironment)?)
 }

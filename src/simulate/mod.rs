@@ -2,22 +2,24 @@
 
 pub(crate) mod begin;
 pub(crate) mod options;
+mod repeat;
 pub(crate) mod scratch;
 pub(crate) mod stage;
 mod target;
 mod verdict;
 
 pub use options::Options;
+pub use repeat::repeat_deadlock;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::connection::conninfo::Conninfo;
-use crate::connection::{Backend, Facts, Leash, open};
+use crate::connection::{Backend, Facts, Leash, Pool, open};
 use crate::engine::caller::Line;
 use crate::engine::run::Run;
 use crate::engine::schedule::{Entry, Hold};
-use crate::engine::{Caller, Ending, Fixed, InOrder, Record, SessionId, Step, supervise};
+use crate::engine::{Caller, Ending, Fixed, InOrder, Record, Script, SessionId, Step, supervise};
 use crate::error::Error;
 use crate::report::{Outcome, Report};
 use crate::scenario::lock::Lock;
@@ -38,17 +40,22 @@ const OUTSIDER_GRACE: Duration = Duration::from_secs(1);
 /// a session is told by the report; an `Err` means that there was no run, or that it could not be watched to its end.
 pub fn simulate_deadlock(conninfo: Conninfo, options: &Options, caller: &mut dyn Caller) -> Result<Report, Error> {
     let checked = options.check()?;
-    let leash = Leash::new(Some(Instant::now() + checked.timeout));
+    let leash = Leash::lasting(checked.timeout);
     supervise(caller, &leash, |line| Simulation::prepare(Arc::new(conninfo), checked, &leash)?.perform(line, &leash))
 }
 
 /// Everything that is decided before the first session begins.
-struct Simulation {
+struct Plan {
     checked: Checked,
     facts: Facts,
     target: Target,
     choice: Choice,
     deals: Vec<Deal>,
+}
+
+/// A plan, and what it needs on the server.
+struct Simulation {
+    plan: Plan,
     stage: Stage,
     notes: Vec<String>,
 }
@@ -56,8 +63,11 @@ struct Simulation {
 impl Simulation {
     fn prepare(conninfo: Arc<Conninfo>, checked: Checked, leash: &Leash) -> Result<Self, Error> {
         let mut probe = open(&conninfo, leash)?;
+        // There is a server, and it takes us: the sessions' connections can be opened meanwhile.
+        let sessions = u32::try_from(checked.names.len()).unwrap_or(u32::MAX);
+        let pool = Pool::start(Arc::clone(&conninfo), sessions, None, leash);
         let facts = Facts::gather(&mut probe, leash)?;
-        check_room(&checked, &facts)?;
+        check_room(&checked, 1, &facts)?;
         let mut notes = conninfo.warnings().iter().map(ToString::to_string).collect();
         let (target, scratch) = choose_target(&checked, &facts, &mut probe, &mut notes, leash)?;
         if facts.scratch_seen && facts.may_create && !facts.read_only {
@@ -81,15 +91,15 @@ impl Simulation {
             notes.extend(checked.names.get(victim).and_then(|name| choice.sentence(name)));
         }
         let deals = deal(&checked.rows, checked.names.len());
-        let stage = Stage::set(conninfo, checked.names.len(), probe, facts.pooled, scratch, &checked.rows, leash)?;
-        Ok(Self { checked, facts, target, choice, deals, stage, notes })
+        let stage = Stage::set(conninfo, pool, probe, facts.pooled, scratch, &checked.rows, leash)?;
+        Ok(Self { plan: Plan { checked, facts, target, choice, deals }, stage, notes })
     }
 
     fn perform(mut self, line: &Line, leash: &Leash) -> Result<Report, Error> {
-        line.start(&self.facts.server).map_err(|_| Error::Halted)?;
+        line.start(&self.plan.facts.server).map_err(|_| Error::Halted)?;
         let mut record = self.run_once(line, leash)?;
         for _ in 1..ATTEMPTS {
-            if !self.missed(&record) {
+            if !self.plan.missed(&record) {
                 break;
             }
             record = self.run_once(line, leash)?;
@@ -97,9 +107,16 @@ impl Simulation {
         if let Err(error) = self.stage.clear() {
             self.notes.push(format!("{error}; what is left there, a later run removes."));
         }
-        Ok(verdict::report(&self.checked, &self.facts, &self.choice, &self.target, record, self.notes))
+        Ok(self.plan.report(record, self.notes))
     }
 
+    fn run_once(&mut self, line: &Line, leash: &Leash) -> Result<Record, Error> {
+        let run = self.plan.cast(&mut self.stage, |steps| Box::new(Fixed::new(steps)), line, leash)?;
+        run.conduct(&mut self.plan.schedule())
+    }
+}
+
+impl Plan {
     /// Whether the machine stalled at the moment that decides the victim; then the run is done again.
     fn missed(&self, record: &Record) -> bool {
         let victim = self.checked.victim.and_then(|SessionId(index)| self.checked.names.get(index));
@@ -107,11 +124,26 @@ impl Simulation {
         record.ending == Ending::Slipped || self.choice.may_miss() && victim.is_some_and(other)
     }
 
-    fn run_once(&mut self, line: &Line, leash: &Leash) -> Result<Record, Error> {
+    fn report(&self, record: Record, notes: Vec<String>) -> Report {
+        verdict::report(&self.checked, &self.facts, &self.choice, &self.target, record, notes)
+    }
+
+    fn schedule(&self) -> InOrder {
+        InOrder::new(order(&self.deals, &self.choice, self.checked.sleep))
+    }
+
+    /// A run with all its sessions, each on a connection of the stage's.
+    fn cast<'a>(
+        &self,
+        stage: &'a mut Stage,
+        script: impl Fn(Vec<Step>) -> Box<dyn Script>,
+        line: &'a Line,
+        leash: &'a Leash,
+    ) -> Result<Run<'a>, Error> {
         let patience = self.choice.deadlock_timeout.max(Duration::from_secs_f64(self.facts.server.deadlock_timeout));
         let sessions = self.checked.names.len();
-        let connections = (0..sessions).map(|_| self.stage.connection(leash)).collect::<Result<Vec<_>, _>>()?;
-        let mut run = Run::new(self.stage.observer()?, line, leash, patience + OUTSIDER_GRACE);
+        let connections = (0..sessions).map(|_| stage.connection(leash)).collect::<Result<Vec<_>, _>>()?;
+        let mut run = Run::new(stage.observer()?, line, leash, patience + OUTSIDER_GRACE);
         run.note_locks(self.checked.note_locks);
         if self.facts.pooled {
             run.expect_pooler();
@@ -119,21 +151,23 @@ impl Simulation {
         run.expect_statement_timeout(self.checked.statement_timeout.or_else(|| {
             (self.facts.statement_timeout > 0.0).then(|| Duration::from_secs_f64(self.facts.statement_timeout))
         }));
-        let mut scripts = Vec::new();
-        for (index, name) in self.checked.names.iter().enumerate() {
-            let begin = Step::begin(begin::sql(name, SessionId(index), &self.checked, &self.facts, &self.choice));
-            let deal = &self.deals[index];
-            let locks = deal.holds.iter().chain(&deal.asks).map(|&row| {
-                let place = self.checked.rows.iter().position(|&other| other == row).unwrap_or_default();
-                let (step, sql) = self.target.statement(row, place, self.checked.lock);
-                Step::statement(step, sql)
-            });
-            scripts.push(Fixed::new(std::iter::once(begin).chain(locks).chain([Step::commit()])));
+        for (index, (name, connection)) in self.checked.names.iter().zip(connections).enumerate() {
+            run.add(name, connection, script(self.steps(index)))?;
         }
-        for ((name, connection), script) in self.checked.names.iter().zip(connections).zip(scripts) {
-            run.add(name, connection, Box::new(script))?;
-        }
-        run.conduct(&mut InOrder::new(order(&self.deals, &self.choice, self.checked.sleep)))
+        Ok(run)
+    }
+
+    /// What one session does.
+    fn steps(&self, index: usize) -> Vec<Step> {
+        let name = &self.checked.names[index];
+        let begin = Step::begin(begin::sql(name, SessionId(index), &self.checked, &self.facts, &self.choice));
+        let deal = &self.deals[index];
+        let locks = deal.holds.iter().chain(&deal.asks).map(|&row| {
+            let place = self.checked.rows.iter().position(|&other| other == row).unwrap_or_default();
+            let (step, sql) = self.target.statement(row, place, self.checked.lock);
+            Step::statement(step, sql)
+        });
+        std::iter::once(begin).chain(locks).chain([Step::commit()]).collect()
     }
 }
 
@@ -155,21 +189,27 @@ fn order(deals: &[Deal], choice: &Choice, sleep: Duration) -> Vec<Entry> {
     order
 }
 
-fn check_room(checked: &Checked, facts: &Facts) -> Result<(), Error> {
-    let needed = u32::try_from(checked.names.len()).unwrap_or(u32::MAX).saturating_add(1);
-    if needed <= facts.admitted {
+/// `beside` is how many such simulations there are at once.
+fn check_room(checked: &Checked, beside: usize, facts: &Facts) -> Result<(), Error> {
+    let needed = checked.names.len().saturating_add(1).saturating_mul(beside);
+    if u32::try_from(needed).is_ok_and(|needed| needed <= facts.admitted) {
         return Ok(());
     }
+    let times = if beside == 1 { String::new() } else { format!("{beside} times ") };
     Err(Error::refused(
         "53300",
         format!(
-            "{} sessions and their observer need {needed} connections, and the server admits {} to this role \
+            "{times}{} sessions and their observer need {needed} connections, and the server admits {} to this role \
              (max_connections is {})",
             checked.names.len(),
             facts.admitted,
             facts.max_connections
         ),
-        "Use fewer sessions, or raise max_connections.",
+        if beside == 1 {
+            "Use fewer sessions, or raise max_connections."
+        } else {
+            "Use fewer jobs, or raise max_connections."
+        },
     ))
 }
 

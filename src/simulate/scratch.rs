@@ -4,7 +4,10 @@
 //! A schema is claimed by an advisory lock that the run's observer holds in its transaction: the claim ends with the
 //! observer's backend, however that ends. What nobody claims, belongs to nobody.
 
+use std::ops::DerefMut;
+
 use crate::connection::{Backend, Leash};
+use crate::engine::Observer;
 use crate::error::Error;
 
 /// The first key of our advisory locks: "lkst" in ASCII.
@@ -42,32 +45,42 @@ impl Scratch {
         i32::from_be_bytes([a, b, c, d])
     }
 
-    /// The statement that claims the schema for the transaction that it runs in.
-    pub(crate) fn claim(&self) -> String {
+    fn key(&self) -> String {
         let [.., a, b, c, d] = self.token.to_be_bytes();
-        let key = i32::from_be_bytes([a, b, c, d]);
-        format!("SELECT pg_advisory_xact_lock({CLAIM_CLASS}, {key})")
+        format!("{CLAIM_CLASS}, {}", i32::from_be_bytes([a, b, c, d]))
     }
 
-    /// Makes the schema, and the rows, if there are to be any. The claim must be held already.
-    pub(crate) fn create(&self, rows: &[i64], backend: &mut Backend, leash: &Leash) -> Result<(), Error> {
-        let schema = self.schema();
-        let table = self.table();
+    /// The statement that claims the schema for the transaction that it runs in.
+    pub(crate) fn claim(&self) -> String {
+        format!("SELECT pg_advisory_xact_lock({})", self.key())
+    }
+
+    /// Makes the schema, and the rows, if there are to be any, in a transaction of their own, and then opens the
+    /// observer's, which claims them: all in one message, so that it takes one round trip and stays on one server
+    /// connection behind a pooler. The claim begins before the schema is there to be seen and does not end in between:
+    /// from the one transaction to the other the backend itself holds it.
+    pub(crate) fn open(
+        &self,
+        rows: &[i64],
+        probe: impl DerefMut<Target = Backend> + Send + 'static,
+        leash: &Leash,
+    ) -> Result<Observer, Error> {
+        let (schema, table, key) = (self.schema(), self.table(), self.key());
         let values: Vec<String> = rows.iter().map(|row| format!("({row})")).collect();
+        // A row is found without an index. UNLOGGED is also what no publication takes in.
         let fill = if values.is_empty() {
             String::new()
         } else {
             format!(
-                "CREATE UNLOGGED TABLE {table} (id bigint PRIMARY KEY); INSERT INTO {table} (id) VALUES {}; ",
+                "CREATE UNLOGGED TABLE {table} (id bigint NOT NULL); INSERT INTO {table} VALUES {}; ",
                 values.join(", ")
             )
         };
-        let sql = format!("BEGIN; SET LOCAL synchronous_commit = off; CREATE SCHEMA {schema}; {fill}COMMIT");
-        let created = backend.ask(&sql, "making scratch rows", leash).map(drop);
-        if created.is_err() {
-            let _ = backend.run("ROLLBACK", leash);
-        }
-        created
+        let before = format!(
+            "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_advisory_lock({key}); CREATE SCHEMA {schema}; {fill}COMMIT; "
+        );
+        let claim = format!("{}; SELECT pg_advisory_unlock({key})", self.claim());
+        Observer::open_after(&before, probe, Some(&claim), leash)
     }
 
     /// The statement that drops everything.

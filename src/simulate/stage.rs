@@ -20,31 +20,38 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Opens the pool and the observer, and makes the scratch rows.
+    /// Makes the scratch rows and the observer, on the probe's own connection, while `pool` opens its connections.
     pub(crate) fn set(
         conninfo: Arc<Conninfo>,
-        sessions: usize,
+        pool: Pool,
         probe: Backend,
         is_pooled: bool,
         scratch: Option<Scratch>,
         rows: &[i64],
         leash: &Leash,
     ) -> Result<Self, Error> {
-        let size = u32::try_from(sessions).unwrap_or(u32::MAX).saturating_add(1);
         // What waits for no lock may wait in a pooler for a server connection, but not for ever.
-        let soon = || if is_pooled { leash.at_most(POOLER_PATIENCE) } else { leash.clone() };
+        let soon = if is_pooled { leash.at_most(POOLER_PATIENCE) } else { leash.clone() };
+        let needed = pool.size() + 1;
         let told = |error| match error {
-            Error::Timeout { doing } if is_pooled && !leash.is_over() => exhausted(&doing, sessions + 1),
-            Error::Lost { doing, source, .. } if gave_up(source.as_deref()) => exhausted(&doing, sessions + 1),
+            Error::Timeout { doing } if is_pooled && !leash.is_over() => exhausted(&doing, needed),
+            Error::Lost { doing, source, .. } if gave_up(source.as_deref()) => exhausted(&doing, needed),
             other => other,
         };
-        let pool = Pool::start(Arc::clone(&conninfo), size, probe, leash);
-        let claim = scratch.as_ref().map(Scratch::claim);
-        let observer = Observer::open(pool.get(leash)?, claim.as_deref(), &soon()).map_err(told)?;
-        let stage = Self { conninfo, pool, observer: Some(observer), scratch };
-        if let Some(scratch) = &stage.scratch {
-            // Cut off, it might be done after its removal, and stay.
-            scratch.create(rows, &mut *stage.connection(leash)?, &soon().patient(CLEARING)).map_err(told)?;
+        let probe = Box::new(probe);
+        let observer = match &scratch {
+            // Cut off, the making might be done after its removal, and stay.
+            Some(scratch) => scratch.open(rows, probe, &soon.patient(CLEARING)),
+            None => Observer::open(probe, None, &soon),
+        };
+        let mut stage = Self { conninfo, pool, observer: None, scratch };
+        match observer {
+            Ok(observer) => stage.observer = Some(observer),
+            Err(error) => {
+                // Whether the rows were made is not known: also a pooler's error may come when they were.
+                let _ = stage.remove(&Leash::lasting(CLEARING));
+                return Err(told(error));
+            }
         }
         Ok(stage)
     }
@@ -57,24 +64,29 @@ impl Stage {
         self.observer.as_mut().ok_or_else(|| Error::Bug { what: "the observer is gone before the run".to_owned() })
     }
 
-    /// Removes the scratch rows and ends the observer's transaction. Safe to call again.
+    /// Removes the scratch rows, ends the observer's transaction and the sessions' connections. Safe to call again.
     pub(crate) fn clear(&mut self) -> Result<(), Error> {
         let Some(observer) = self.observer.take() else { return Ok(()) };
         let leash = Leash::lasting(CLEARING);
+        self.pool.say_goodbye();
         let drop = self.scratch.as_ref().map(Scratch::drop).unwrap_or_default();
         let Err(error) = observer.close(&drop, &leash) else { return Ok(()) };
-        // The observer's transaction or connection was broken: another of the pool's does it, if the server lives.
-        let Some(scratch) = &self.scratch else { return Err(error) };
-        let sql = format!("BEGIN; {}; {drop}; COMMIT", scratch.claim());
+        if self.scratch.is_none() {
+            return Err(error);
+        }
+        // The observer's transaction or connection was broken: another one does it, if the server lives.
+        self.remove(&leash)
+    }
+
+    /// Removes the scratch rows by a connection of its own. Waits for the claim: whoever holds it still may be making
+    /// them.
+    fn remove(&self, leash: &Leash) -> Result<(), Error> {
+        let Some(scratch) = &self.scratch else { return Ok(()) };
+        let sql = format!("BEGIN; {}; {}; COMMIT", scratch.claim(), scratch.drop());
         loop {
-            let removed = match self.pool.get(&leash) {
-                Ok(mut pooled) => remove(&mut pooled, &sql, &leash),
-                // The pool is of the call's own leash, and opens nothing any more when that was cut.
-                Err(_) => open(&self.conninfo, &leash).and_then(|mut backend| remove(&mut backend, &sql, &leash)),
-            };
+            let removed = open(&self.conninfo, leash).and_then(|mut backend| remove(&mut backend, &sql, leash));
             match removed {
-                // A cancel request that was meant for a session's last statement may come late, and a pooled
-                // connection may have been ended without anybody's having noticed.
+                // The backend may be ended, or be hit by a cancel request that was meant for another one.
                 Err(Error::Lost { .. }) if !leash.is_over() => {}
                 Err(Error::Server { source, .. }) if source.sqlstate == "57014" && !leash.is_over() => {}
                 settled => return settled,

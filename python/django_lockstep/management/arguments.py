@@ -55,6 +55,13 @@ def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Se
     show.add_argument(
         "--repeat", type=_count, default=1, metavar="N", help="Do it N times and show a summary."
     )
+    show.add_argument(
+        "--jobs",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="With --repeat: so many runs at once, each on scratch rows of its own (default: 1).",
+    )
     show.add_argument("--format", choices=ALL_FORMATS, default="text", help="The face of the report.")
     show.add_argument("--deadlock", type=int, metavar="N", help="Which deadlock of the log (default: all).")
     show.add_argument("--output", metavar="FILE", help="Write the report to this file.")
@@ -93,9 +100,16 @@ def check_options(options: dict[str, Any], *, outcomes: Sequence[str]) -> None:
             hint = f"Give one of {', '.join(choices)}."
             message = f"There is no {name} {options[name]!r}. {hint}"
             raise UsageError(message, hint=hint)
-    if not isinstance(options["repeat"], int) or options["repeat"] < 1:
-        hint = "Give a whole number of 1 or more."
-        message = f"A repeat of {options['repeat']!r} makes no run. {hint}"
+    for name, none in (("repeat", "run"), ("jobs", "job")):
+        if not isinstance(options[name], int) or options[name] < 1:
+            hint = "Give a whole number of 1 or more."
+            message = f"{name}={options[name]!r} makes no {none}. {hint}"
+            raise UsageError(message, hint=hint)
+    if options["jobs"] > 1 and (options["repeat"] == 1 or options["model"]):
+        hint = "Leave --jobs out, or give --repeat and no --model."
+        message = (
+            f"--jobs are runs at once on scratch rows; one run, or a table of yours, is for one job. {hint}"
+        )
         raise UsageError(message, hint=hint)
     if options["repeat"] > 1 and options["format"] not in {"text", "json"}:
         hint = "Leave out --repeat, or use --format text or json."

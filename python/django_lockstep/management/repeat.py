@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.core.management.base import OutputWrapper
+    from rich.progress import Progress
 
     from django_lockstep import Report
 
@@ -83,25 +84,37 @@ class Repetition:
 
 
 def repeat(
-    run: Callable[[], Report], repetition: Repetition, stderr: OutputWrapper, options: dict[str, Any]
+    run: Callable[[Callable[[Report], object]], None],
+    repetition: Repetition,
+    stderr: OutputWrapper,
+    options: dict[str, Any],
 ) -> None:
-    """Run it as often as wanted; the progress bar shows on a terminal only. Whatever breaks it off is kept."""
+    """Have ``run`` hand over all reports; the progress bar shows on a terminal only. What breaks it off is kept."""
+    try:
+        if options["verbosity"] == 0 or not stderr.isatty():
+            run(repetition.add)
+        else:
+            with _progress(stderr, options) as progress:
+                task = progress.add_task("deadlocks", total=repetition.wanted)
+
+                def on_report(report: Report) -> None:
+                    repetition.add(report)
+                    deadlocks = _number(repetition.outcomes["deadlock"], "deadlock")
+                    progress.update(task, completed=repetition.runs, description=deadlocks)
+
+                run(on_report)
+    except BaseException as error:  # noqa: BLE001 -- raised by the command once it has told what was done
+        repetition.broken_off = error
+
+
+def _progress(stderr: OutputWrapper, options: dict[str, Any]) -> Progress:
+    # rich takes longer to import than all the rest of the command.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(file=cast("IO[str]", _Plain(stderr)), no_color=options["no_color"] or None)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    quiet = options["verbosity"] == 0 or not console.is_terminal
-    with Progress(*columns, console=console, disable=quiet, transient=True) as progress:
-        task = progress.add_task("deadlocks", total=repetition.wanted)
-        try:
-            while repetition.runs < repetition.wanted:
-                repetition.add(run())
-                progress.update(
-                    task, advance=1, description=_number(repetition.outcomes["deadlock"], "deadlock")
-                )
-        except BaseException as error:  # noqa: BLE001 -- raised by the command once it has told what was done
-            repetition.broken_off = error
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
 class _Plain(io.TextIOBase):

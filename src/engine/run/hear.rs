@@ -99,11 +99,14 @@ impl Run<'_> {
         member.conclude(step.kind, result, seconds);
         member.result = Some(result.clone());
         let told = tell(member, &step, result, seconds);
+        let backends = member.backends.clone();
         for other in &mut self.members {
-            other.doubt();
+            other.doubt_wait_for(&backends);
         }
-        self.looks = 0;
-        self.next_look = Instant::now();
+        if self.members.iter().any(Member::is_undecided) {
+            self.looks = 0;
+            self.next_look = Instant::now();
+        }
         self.journal.record(told);
     }
 

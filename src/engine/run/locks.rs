@@ -2,24 +2,32 @@
 
 use super::Run;
 use crate::engine::record::Ending;
+use crate::engine::session::SessionId;
 use crate::error::Error;
 use crate::report::row_locks;
 
 impl Run<'_> {
+    /// Whether there is something to take down.
+    pub(super) fn owes_locks(&self) -> bool {
+        self.notes_locks && self.members.iter().any(|member| member.locks_due)
+    }
+
     /// Whether each statement's report says which locks it took. That is one more question to the server for every
     /// statement that ends well (0.1 to 0.7 ms), so it is off unless asked for.
     pub fn note_locks(&mut self, whether: bool) {
         self.notes_locks = whether;
     }
 
-    /// Takes down the locks of the statements that have ended since the last time. Whoever has ended one stands at its
-    /// gate, or has left: so no lock is missed, and none is another statement's, as long as this is done before the
-    /// next release.
-    pub(super) fn take_down_locks(&mut self) -> Result<Option<Ending>, Error> {
+    /// Takes down the locks of the statements that have ended since the last time, of one session or of all. Whoever has
+    /// ended one stands at its gate, or has left: so no lock is missed, and none is another statement's, as long as this
+    /// is done before that session's next release. Until then it is done while the server works for another session.
+    pub(super) fn take_down_locks(&mut self, of: Option<SessionId>) -> Result<Option<Ending>, Error> {
         if !self.notes_locks {
             return Ok(None);
         }
-        for member in self.members.iter_mut().filter(|member| member.locks_due) {
+        let asked = |index: usize| of.is_none_or(|session| session == SessionId(index));
+        let members = self.members.iter_mut().enumerate().filter(|(index, member)| member.locks_due && asked(*index));
+        for (_, member) in members {
             member.locks_due = false;
             let Some(pid) = member.backend_pid else { continue };
             let holds = match self.observer.held_locks(pid, self.leash) {

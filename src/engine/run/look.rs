@@ -16,9 +16,12 @@ use crate::report::{Event, EventKind};
 const HIDDEN_IDLE: Duration = Duration::from_millis(50);
 
 impl Run<'_> {
-    /// Asks the observer who waits for whom.
+    /// Asks the observer who waits for whom: about the sessions of which it is not known, and now and then about all, lest
+    /// a queue that others have joined or left go untold. So a ring of many costs a look a session, not one a pair.
     pub(crate) fn look(&mut self) -> Result<Option<Ending>, Error> {
-        let pids: Vec<i32> = self.members.iter().filter_map(Member::running_pid).collect();
+        let survey = Instant::now() >= self.last_survey + LATE_PACE;
+        let asked = |member: &Member| member.running_pid().filter(|_| survey || member.is_undecided());
+        let pids: Vec<i32> = self.members.iter().filter_map(asked).collect();
         let waits = match self.observer.waits(&pids, self.leash) {
             Ok(waits) => waits,
             Err(Error::Halted) => return Ok(Some(Ending::Halted)),
@@ -26,13 +29,22 @@ impl Run<'_> {
             Err(error) => return Err(error),
         };
         let now = Instant::now();
+        if survey {
+            self.last_survey = now;
+        }
         for index in 0..self.members.len() {
-            let Some(pid) = self.members[index].running_pid() else { continue };
+            let Some(pid) = self.members[index].running_pid().filter(|pid| pids.contains(pid)) else { continue };
             let wait = waits.iter().find(|wait| wait.pid == pid);
             self.note(index, wait.cloned(), now)?;
         }
         self.looks += 1;
-        self.next_look = now + if self.looks < EARLY_LOOKS { EARLY_PACE } else { LATE_PACE };
+        self.next_look = if !self.members.iter().any(Member::is_undecided) {
+            self.last_survey + LATE_PACE
+        } else if self.looks < EARLY_LOOKS {
+            now + EARLY_PACE
+        } else {
+            now + LATE_PACE
+        };
         self.judge_outsiders(now)
     }
 

@@ -62,6 +62,8 @@ pub struct Run<'a> {
     held_back: Vec<Message>,
     looks: u32,
     next_look: Instant,
+    /// When it was last asked about every session, also those that are known to wait.
+    last_survey: Instant,
 }
 
 impl<'a> Run<'a> {
@@ -88,6 +90,7 @@ impl<'a> Run<'a> {
             held_back: Vec::new(),
             looks: 0,
             next_look: Instant::now(),
+            last_survey: Instant::now(),
         }
     }
 
@@ -128,6 +131,19 @@ impl<'a> Run<'a> {
         Ok(record)
     }
 
+    /// Runs the schedule until every session has ended its transaction. The sessions stay, and with a script of [`Laps`]
+    /// they can do it again; but only if the record says that it was [`Ending::Complete`].
+    ///
+    /// [`Laps`]: crate::engine::Laps
+    pub fn lap(&mut self, schedule: &mut dyn Schedule) -> Result<Record, Error> {
+        self.members.iter_mut().for_each(Member::run_laps);
+        let ending = self.lead(schedule);
+        if !matches!(ending, Ok(Ending::Complete)) {
+            self.stop();
+        }
+        Ok(self.record(ending?))
+    }
+
     /// What has happened since the start, or since the last record.
     pub fn record(&mut self, ending: Ending) -> Record {
         let elapsed = self.journal.seconds(Instant::now());
@@ -165,7 +181,7 @@ impl<'a> Run<'a> {
             if board.is_settled() {
                 match schedule.next(&board) {
                     Decision::Release(session) => {
-                        if let Some(ending) = self.take_down_locks()? {
+                        if let Some(ending) = self.take_down_locks(Some(session))? {
                             return Ok(ending);
                         }
                         self.release(session);
@@ -193,7 +209,13 @@ impl<'a> Run<'a> {
                 }
                 wake = wake.min(self.next_look.saturating_duration_since(Instant::now()));
             }
-            if let Ok(message) = self.inbox.recv_timeout(self.leash.remaining(wake.min(LATE_PACE))) {
+            if let Ok(message) = self.inbox.try_recv() {
+                self.hear(message);
+            } else if self.owes_locks() {
+                if let Some(ending) = self.take_down_locks(None)? {
+                    return Ok(ending);
+                }
+            } else if let Ok(message) = self.inbox.recv_timeout(self.leash.remaining(wake.min(LATE_PACE))) {
                 self.hear(message);
             }
         }

@@ -28,7 +28,7 @@ impl Run<'_> {
         while !matches!(self.standing(session), Standing::AtGate(_) | Standing::Left) {
             self.listen(LATE_PACE)?;
         }
-        match self.take_down_locks()? {
+        match self.take_down_locks(None)? {
             Some(Ending::Timeout) => return Err(Error::Timeout { doing: "running steps".to_owned() }),
             Some(_) => return Err(Error::Halted),
             None => self.release(session),

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from django_lockstep import LockstepError, simulate_deadlock
-from django_lockstep._core import OUTCOMES
+from django_lockstep._core import OUTCOMES, _repeat_deadlock
 from django_lockstep.dsn import dsn_from_alias, isolation_from_alias, primary_of
 from django_lockstep.exceptions import UsageError
 from django_lockstep.management.arguments import add_arguments, check_options, engine_options
@@ -175,9 +175,9 @@ class Command(BaseCommand):
         view, expected = self._view(options), options["expect"]
         repetition = Repetition(wanted=options["repeat"], expected=expected)
 
-        def run() -> Report:
-            start = view.start if not repetition.runs else None
-            return simulate_deadlock(dsn, note_locks=False, on_start=start, **arguments)
+        def run(on_report: Callable[[Report], object]) -> None:
+            many = {"jobs": options["jobs"], "on_start": view.start, "on_report": on_report}
+            _repeat_deadlock(dsn, repetition.wanted, **many, **arguments)
 
         repeat(run, repetition, self.stderr, options)
         view.summarize(repetition.to_text())
