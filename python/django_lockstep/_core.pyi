@@ -621,6 +621,9 @@ class Gate:
         ``kind`` is ``"opening"`` (the first statement of a transaction), ``"statement"``, ``"alone"`` (outside any
         transaction), ``"commit"`` or ``"rollback"``. The GIL is released meanwhile.
         """
+    @property
+    def others_wait(self) -> bool:
+        """Whether another session waited for a lock when the last step was released: then that may close a cycle."""
     def locate(self, backend_pid: int | None) -> None:
         """Tell which backend the next steps run on; ``None`` where it cannot be known."""
     def finish(self, rows: int | None = None) -> None:
@@ -645,18 +648,32 @@ class Gate:
 class Together:
     """Watches runs of callables, one after the other, on one connection of its own."""
 
-    def __new__(cls, dsn: str, timeout: float, *, paced: bool = True) -> Together:
+    def __new__(
+        cls,
+        dsn: str,
+        timeout: float,
+        *,
+        paced: bool = True,
+        threads: Callable[[], tuple[list[str | None], bool, list[tuple[int, str | None]]]] | None = None,
+    ) -> Together:
         """Connect within ``timeout`` seconds.
 
         ``paced``: whether runs take care that it is always whoever closes a cycle who is aborted. That costs a pause
         after each wait; without it, any session of the cycle may be the victim.
+        ``threads`` is asked, in the calling thread, when a session does not come to its gate: it returns for each
+        session where its code waits for another thread without limit, if it does; whether any thread that is no
+        session's may do something by itself; and the backends, with the places of their code, on which such threads
+        have a statement.
         """
     @property
     def server(self) -> Server:
         """The server."""
     @property
-    def session_deadlock_timeout(self) -> float | None:
-        """The ``deadlock_timeout``, in seconds, that sessions shall set for themselves; ``None``: the server's."""
+    def deadlock_timeouts(self) -> tuple[float, float] | None:
+        """The ``deadlock_timeout``s, in seconds, that each session shall set for itself; ``None``: the server's.
+
+        The first is for a step that is released while nobody waits, the other one for any other: it may close a cycle.
+        """
     def run(
         self,
         names: list[str],

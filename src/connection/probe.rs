@@ -23,6 +23,8 @@ pub struct Facts {
     pub in_recovery: bool,
     /// Whether transactions are read-only (`default_transaction_read_only`, or a standby).
     pub read_only: bool,
+    /// Whether the role is a superuser.
+    pub superuser: bool,
     /// Whether the role may create a schema.
     pub may_create: bool,
     /// Whether backends can notice on their own that their client is gone (`client_connection_check_interval`).
@@ -75,6 +77,7 @@ impl Facts {
             max_connections,
             in_recovery: row.flag(9)?,
             read_only: row.flag(10)?,
+            superuser,
             may_create: row.flag(11)?,
             pooled: backend.is_pooled(row.number(16)?),
             scratch_seen: row.flag(13)?,

@@ -32,6 +32,18 @@ pub struct OwnBackend {
     pub place: Option<String>,
 }
 
+/// What the threads of the calling process are at, seen in one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Threads {
+    /// For each session, where its code waits for another thread without any limit; `None` where it does not.
+    pub held_up: Vec<Option<String>>,
+    /// Whether a thread that is no session's may do something by itself.
+    pub acting: bool,
+    /// The backends that threads which are no session's have statements on: unless these wait for a lock, such a thread may
+    /// do something as well.
+    pub asking: Vec<OwnBackend>,
+}
+
 /// Who called. Every method runs in the calling thread.
 pub trait Caller {
     /// The server is known and everything is prepared; the first session is about to begin.
@@ -56,6 +68,10 @@ pub trait Caller {
     fn stopping(&mut self) {}
     /// The backends of the connections that the calling process itself has open, so that a wait for them is not waited out.
     fn own_backends(&mut self) -> Vec<OwnBackend>;
+    /// What the threads of the calling process are at; `None` where that cannot be told.
+    fn threads(&mut self) -> Option<Threads> {
+        None
+    }
 }
 
 /// A caller that listens to nothing and never stops.
@@ -83,6 +99,7 @@ enum Call {
     Event(Box<Event>),
     Report(Box<Report>),
     OwnBackends,
+    Threads,
     Stopping,
 }
 
@@ -90,6 +107,7 @@ enum Answer {
     GoOn,
     Halt,
     Backends(Vec<OwnBackend>),
+    Threads(Option<Threads>),
 }
 
 impl From<Result<(), Halt>> for Answer {
@@ -184,6 +202,15 @@ impl Line {
         }
     }
 
+    /// What the calling process's threads are at.
+    #[must_use]
+    pub fn threads(&self) -> Option<Threads> {
+        match self.ask(Call::Threads) {
+            Some(Answer::Threads(threads)) => threads,
+            _ => None,
+        }
+    }
+
     /// Tells the caller that the sessions' gates are about to be closed.
     pub fn stopping(&self) {
         self.ask(Call::Stopping);
@@ -219,6 +246,7 @@ pub fn supervise<T: Send>(
                 Ok((call, replies)) => {
                     let answer = match call {
                         Call::OwnBackends => Answer::Backends(caller.own_backends()),
+                        Call::Threads => Answer::Threads(caller.threads()),
                         Call::Stopping => {
                             caller.stopping();
                             Answer::GoOn

@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::schedule::Standing;
-use super::session::{Driver, End};
+use super::session::{Driver, End, Permit};
 use super::step::{Step, StepKind, StepResult};
 use crate::connection::Aside;
 use crate::error::ServerError;
@@ -65,9 +65,13 @@ pub(super) struct Member {
     /// All the backends that they have run on.
     pub(super) backends: Vec<i32>,
     pub(super) finished: Option<Instant>,
+    /// Since when it has been on its way to its next gate.
+    pub(super) coming_since: Instant,
+    /// Where its code waits for another thread, if only another session can let it go on.
+    pub(super) held_up: Option<String>,
     pub(super) statements: Vec<Statement>,
     /// Dropping it closes the session's gate.
-    pub(super) permits: Option<Sender<()>>,
+    pub(super) permits: Option<Sender<Permit>>,
     pub(super) driver: Option<Driver>,
     pub(super) cancelled: bool,
     /// The locks that it was last seen to hold, where the run notes them.
@@ -87,13 +91,15 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(name: &str, permits: Sender<()>, driver: Driver) -> Self {
+    pub(super) fn new(name: &str, permits: Sender<Permit>, driver: Driver) -> Self {
         Self {
             name: name.to_owned(),
             phase: Phase::Coming,
             backend_pid: None,
             backends: Vec::new(),
             finished: None,
+            coming_since: Instant::now(),
+            held_up: None,
             statements: Vec::new(),
             permits: Some(permits),
             driver: Some(driver),
@@ -130,7 +136,10 @@ impl Member {
 
     pub(super) fn standing(&self) -> Standing {
         match &self.phase {
-            Phase::Coming => Standing::Coming,
+            Phase::Coming => match &self.held_up {
+                Some(place) => Standing::HeldUp { place: place.clone() },
+                None => Standing::Coming,
+            },
             Phase::AtGate(_) if self.lap == Lap::Through => Standing::Left,
             Phase::AtGate(step) => Standing::AtGate(step.clone()),
             Phase::Running { released, seen: Some(Seen { at, in_doubt: false, .. }), .. } => {

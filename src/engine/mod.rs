@@ -14,11 +14,11 @@ pub mod script;
 pub mod session;
 pub mod step;
 
-pub use caller::{Caller, Halt, OwnBackend, Silent, supervise};
+pub use caller::{Caller, Halt, OwnBackend, Silent, Threads, supervise};
 pub use observer::Observer;
-pub use record::{Ending, Record};
+pub use record::{Ending, HeldUp, Helper, Record, Stuck};
 pub use run::{Run, Settled};
 pub use schedule::{Board, Decision, InOrder, Schedule, Standing};
 pub use script::{Fixed, Laps, Mailbox, Script};
-pub use session::{Driver, End, Gate, Message, SessionId, Stopped};
+pub use session::{Driver, End, Gate, Message, Permit, SessionId, Stopped};
 pub use step::{Step, StepKind, StepResult};

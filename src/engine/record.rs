@@ -18,8 +18,39 @@ pub enum Ending {
     GivenUp,
     /// A session outside the run holds what is waited for, and does not let go.
     Outsider,
-    /// The caller's own idle transaction holds what is waited for: nobody can ever let go.
+    /// This very process holds what is waited for, and waits itself: nobody can ever let go, and PostgreSQL sees no cycle.
     Hidden,
+}
+
+/// A session whose code waits for another thread that cannot let it go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldUp {
+    /// Which.
+    pub session: String,
+    /// `file:line` of where its code waits.
+    pub place: String,
+}
+
+/// A thread that is no session's and waits in the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Helper {
+    /// Its backend.
+    pub pid: i32,
+    /// Whom it waits for.
+    pub blockers: Vec<i32>,
+    /// The sessions among them.
+    pub blocked_by: Vec<String>,
+    /// `file:line` of where its code is.
+    pub place: Option<String>,
+}
+
+/// Who in this process could not go on, where PostgreSQL could not see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stuck {
+    /// The sessions whose code waited for another thread.
+    pub held_up: Vec<HeldUp>,
+    /// The threads that were no session's and waited in the server.
+    pub helpers: Vec<Helper>,
 }
 
 /// What a run leaves behind for the report.
@@ -35,6 +66,8 @@ pub struct Record {
     pub edges: Vec<Edge>,
     /// The backends outside the run that were seen in the way.
     pub outsiders: Vec<Outsider>,
+    /// Who could not go on at the end of a run that could not.
+    pub stuck: Stuck,
     /// Seconds from the start to the end of the last session.
     pub elapsed: f64,
 }

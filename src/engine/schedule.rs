@@ -23,6 +23,11 @@ pub enum Standing {
         /// When it was first seen to wait: the wait began before this.
         seen: Instant,
     },
+    /// Its code waits for another thread of this process, and only another session can let it go on.
+    HeldUp {
+        /// `file:line` of where it waits.
+        place: String,
+    },
     /// Ended.
     Left,
 }
@@ -37,7 +42,7 @@ pub struct Board {
 }
 
 impl Board {
-    /// Whether nothing is on its way: each session is at its gate, waits for a lock, or has left.
+    /// Whether nothing is on its way: each session is at its gate, waits for a lock or another session, or has left.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         !self.standings.iter().any(|standing| matches!(standing, Standing::Coming | Standing::Running))

@@ -91,6 +91,13 @@ impl Message {
     }
 }
 
+/// A step's release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit {
+    /// Whether another session waits for a lock at this moment: then the step may close a cycle.
+    pub others_wait: bool,
+}
+
 /// The run is over: whoever stands at a gate goes home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
@@ -100,17 +107,17 @@ pub struct Stopped;
 pub struct Gate {
     session: SessionId,
     messages: Sender<Message>,
-    permits: Receiver<()>,
+    permits: Receiver<Permit>,
     end: Option<End>,
 }
 
 impl Gate {
-    pub(super) fn new(session: SessionId, messages: Sender<Message>, permits: Receiver<()>) -> Self {
+    pub(super) fn new(session: SessionId, messages: Sender<Message>, permits: Receiver<Permit>) -> Self {
         Self { session, messages, permits, end: None }
     }
 
     /// Announces the next step and blocks until it is released.
-    pub fn arrive(&self, step: Step) -> Result<(), Stopped> {
+    pub fn arrive(&self, step: Step) -> Result<Permit, Stopped> {
         self.announce(step)?;
         self.permits.recv().map_err(|_| Stopped)
     }

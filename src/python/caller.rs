@@ -5,7 +5,7 @@ use pyo3::types::PyDict;
 
 use super::event::PyEvent;
 use super::report::{PyReport, PyServer};
-use crate::engine::{Caller, Halt, OwnBackend};
+use crate::engine::{Caller, Halt, OwnBackend, Threads};
 use crate::report::{Event, Report, Server};
 
 /// Keeps the exception that ended the call, so that the very same one is raised.
@@ -15,12 +15,13 @@ pub(super) struct PythonCaller {
     on_event: Option<Py<PyAny>>,
     on_stop: Option<Py<PyAny>>,
     on_report: Option<Py<PyAny>>,
+    threads: Option<Py<PyAny>>,
     raised: Option<PyErr>,
 }
 
 impl PythonCaller {
     pub(super) fn new(on_start: Option<Py<PyAny>>, on_event: Option<Py<PyAny>>) -> Self {
-        Self { on_start, on_chapter: None, on_event, on_stop: None, on_report: None, raised: None }
+        Self { on_start, on_chapter: None, on_event, on_stop: None, on_report: None, threads: None, raised: None }
     }
 
     /// The same, and it is told of the parts of the run.
@@ -37,6 +38,12 @@ impl PythonCaller {
     /// For many runs: `on_report` is called with each report.
     pub(super) fn of_many(on_start: Option<Py<PyAny>>, on_report: Py<PyAny>) -> Self {
         Self { on_report: Some(on_report), ..Self::new(on_start, None) }
+    }
+
+    /// Has `threads` asked what the threads of this process are at.
+    pub(super) fn watching(mut self, threads: Option<Py<PyAny>>) -> Self {
+        self.threads = threads;
+        self
     }
 
     /// The exception that ended the call, if one did.
@@ -94,11 +101,28 @@ impl Caller for PythonCaller {
         }
     }
 
+    fn threads(&mut self) -> Option<Threads> {
+        let threads = self.threads.as_ref()?;
+        match Python::attach(|py| threads.call0(py)?.extract::<Told>(py)) {
+            Ok((held_up, acting, asking)) => {
+                let own = |(pid, place)| OwnBackend { pid, calling: false, place };
+                Some(Threads { held_up, acting, asking: asking.into_iter().map(own).collect() })
+            }
+            Err(error) => {
+                self.raised.get_or_insert(error);
+                None
+            }
+        }
+    }
+
     fn own_backends(&mut self) -> Vec<OwnBackend> {
         // Without Django, or with a connection in an odd state, there is simply nothing to say.
         Python::attach(own_backends).unwrap_or_default()
     }
 }
+
+/// For each session where it is held up; whether another thread may act; the backends on which others ask, and where.
+type Told = (Vec<Option<String>>, bool, Vec<(i32, Option<String>)>);
 
 fn own_backends(py: Python<'_>) -> PyResult<Vec<OwnBackend>> {
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;

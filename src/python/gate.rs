@@ -1,5 +1,6 @@
 //! A session's gate, as the Python thread that drives it sees it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
@@ -10,17 +11,20 @@ use crate::error::ServerError;
 
 /// Where a session's thread waits before each step. One thread's; dropping it ends the session.
 #[pyclass(name = "Gate", module = "django_lockstep._core", frozen)]
-pub(super) struct PyGate(Mutex<Option<Gate>>);
+pub(super) struct PyGate {
+    gate: Mutex<Option<Gate>>,
+    others_wait: AtomicBool,
+}
 
 impl From<Gate> for PyGate {
     fn from(gate: Gate) -> Self {
-        Self(Mutex::new(Some(gate)))
+        Self { gate: Mutex::new(Some(gate)), others_wait: AtomicBool::new(false) }
     }
 }
 
 impl PyGate {
     fn with<T>(&self, act: impl FnOnce(&Gate) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(act)
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(act)
     }
 }
 
@@ -37,7 +41,15 @@ impl PyGate {
             _ => StepKind::Statement,
         };
         let step = Step { kind, name, sql: statement, source };
-        py.detach(|| self.with(|gate| gate.arrive(step)).is_some_and(|released| released.is_ok()))
+        let Some(Ok(permit)) = py.detach(|| self.with(|gate| gate.arrive(step))) else { return false };
+        self.others_wait.store(permit.others_wait, Ordering::Relaxed);
+        true
+    }
+
+    /// Whether another session waited for a lock when the last step was released: then that may close a cycle.
+    #[getter]
+    fn others_wait(&self) -> bool {
+        self.others_wait.load(Ordering::Relaxed)
     }
 
     /// Tell the backend that the next steps run on; ``None`` where it cannot be known.
@@ -82,7 +94,7 @@ impl PyGate {
     /// End the session: ``raised`` is what its code raised, in one line.
     #[pyo3(signature = (raised = None, sqlstate = None))]
     fn leave(&self, raised: Option<String>, sqlstate: Option<String>) {
-        let gate = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(gate) = gate {
             gate.leave(raised.map_or(End::Returned, |what| End::Raised { what, sqlstate }));
         }

@@ -18,13 +18,23 @@ use crate::together::{Given, Together, Told, Turns};
 
 /// Watches runs of callables, one after the other, on one connection of its own.
 #[pyclass(name = "Together", module = "django_lockstep._core", frozen)]
-pub(super) struct PyTogether(Mutex<Option<Together>>);
+pub(super) struct PyTogether {
+    together: Mutex<Option<Together>>,
+    /// Asked what the threads of this process are at.
+    threads: Mutex<Option<Py<PyAny>>>,
+}
 
 #[pymethods]
 impl PyTogether {
     #[new]
-    #[pyo3(signature = (dsn, timeout, *, paced = true))]
-    fn new(py: Python<'_>, dsn: &str, timeout: &Bound<'_, PyAny>, paced: bool) -> PyResult<Self> {
+    #[pyo3(signature = (dsn, timeout, *, paced = true, threads = None))]
+    fn new(
+        py: Python<'_>,
+        dsn: &str,
+        timeout: &Bound<'_, PyAny>,
+        paced: bool,
+        threads: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
         let timeout = seconds(py, timeout)?;
         let leash = Leash::new(Some(Instant::now() + timeout));
         let mut caller = PythonCaller::new(None, None);
@@ -32,22 +42,24 @@ impl PyTogether {
             let conninfo = Conninfo::resolve(dsn, &SystemEnvironment)?;
             supervise(&mut caller, &leash, |_| Together::open(conninfo, &leash))
         });
-        answer(py, caller, opened).map(|together| Self(Mutex::new(Some(together.paced(paced)))))
+        let together = answer(py, caller, opened)?;
+        Ok(Self { together: Mutex::new(Some(together.paced(paced))), threads: Mutex::new(threads) })
     }
 
     #[getter]
     fn server(&self, py: Python<'_>) -> PyResult<PyServer> {
-        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = self.together.lock().unwrap_or_else(PoisonError::into_inner);
         let together = slot.as_ref().ok_or_else(|| errors::to_python(py, &closed()))?;
         Ok(together.server().clone().into())
     }
 
-    /// The ``deadlock_timeout``, in seconds, that each session shall set for itself; ``None``: the server's.
+    /// The ``deadlock_timeout``s, in seconds, that each session shall set for itself: for a step that is released while
+    /// nobody waits, and for any other; ``None``: the server's.
     #[getter]
-    fn session_deadlock_timeout(&self, py: Python<'_>) -> PyResult<Option<f64>> {
-        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn deadlock_timeouts(&self, py: Python<'_>) -> PyResult<Option<(f64, f64)>> {
+        let slot = self.together.lock().unwrap_or_else(PoisonError::into_inner);
         let together = slot.as_ref().ok_or_else(|| errors::to_python(py, &closed()))?;
-        Ok(together.session_deadlock_timeout().map(|timeout| timeout.as_secs_f64()))
+        Ok(together.deadlock_timeouts().map(|(first, other)| (first.as_secs_f64(), other.as_secs_f64())))
     }
 
     /// Run one session for each name: ``start(number, gate)`` is called for each, ``stopping()`` when the run is about to be
@@ -84,8 +96,11 @@ impl PyTogether {
 
     /// End the connection.
     fn close(&self, py: Python<'_>) {
-        let together = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let together = self.together.lock().unwrap_or_else(PoisonError::into_inner).take();
         py.detach(|| drop(together));
+        // It may well hold us.
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(threads);
     }
 }
 
@@ -100,7 +115,9 @@ impl PyTogether {
         timeout: Duration,
         on_event: Option<Py<PyAny>>,
     ) -> PyResult<Told> {
-        let mut caller = PythonCaller::new(None, on_event).telling_of_stop(stopping);
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = threads.as_ref().map(|threads| threads.clone_ref(py));
+        let mut caller = PythonCaller::new(None, on_event).telling_of_stop(stopping).watching(threads);
         let mut failure = None;
         let mut begin = |session: SessionId, gate: Gate| {
             Python::attach(|py| start.call1(py, (session.0, PyGate::from(gate)))).map_err(|error| {
@@ -111,7 +128,7 @@ impl PyTogether {
         };
         let leash = Leash::new(Some(Instant::now() + timeout));
         let told = py.detach(|| {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = self.together.lock().unwrap_or_else(PoisonError::into_inner);
             let together = slot.as_mut().ok_or_else(closed)?;
             supervise(&mut caller, &leash, |line| together.run(names, &mut begin, schedule, timeout, line, &leash))
         });

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Event, EventKind, Outcome, SessionOutcome, SessionReport, Statement};
+use crate::engine::Stuck;
 use crate::engine::observer::Outsider;
 
 /// How many sessions of a cycle are told one by one; of a larger ring, one is like the next.
@@ -28,6 +29,8 @@ pub struct Story<'a> {
     pub cycle: &'a [String],
     /// The backends outside the run that were in the way.
     pub outsiders: &'a [Outsider],
+    /// Who in this process could not go on, where PostgreSQL could not see it.
+    pub stuck: &'a Stuck,
     /// The lock strength in SQL's words: `UPDATE`, `KEY SHARE`, ….
     pub lock: &'a str,
     /// Whether two sessions can both have that lock.
@@ -69,8 +72,8 @@ fn deadlock(story: &Story) -> String {
             names.join(" → ")
         )
     } else {
-        let tell = if story.code { tale_of_code } else { tale };
-        let tales: Vec<String> = names.iter().filter_map(|name| tell(name, story.sessions)).collect();
+        let tell = |name: &String| if story.code { tale_of_code(name, story) } else { tale(name, story.sessions) };
+        let tales: Vec<String> = names.iter().filter_map(tell).collect();
         format!("{}. ", tales.join("; "))
     };
     text.push_str(
@@ -124,23 +127,46 @@ fn place(statement: &Statement) -> String {
 }
 
 /// "transfer had locked rows by SELECT account (transfers.py:24) and asked for more by …".
-fn tale_of_code(name: &str, sessions: &[SessionReport]) -> Option<String> {
-    let session = sessions.iter().find(|session| session.name == name)?;
+fn tale_of_code(name: &str, story: &Story) -> Option<String> {
+    let session = story.sessions.iter().find(|session| session.name == name)?;
     let aborted = session.statements.iter().find(|statement| statement.sqlstate.as_deref() == Some("40P01"));
     let asked = aborted.or_else(|| session.statements.iter().rev().find(|statement| statement.waited))?;
-    let before = session.statements.iter().take_while(|statement| statement.requested < asked.requested);
-    let transaction = before.fold(Vec::new(), |mut transaction, statement| {
+    let transaction = open_transaction(session, story.events, Some(asked));
+    let asked = place_in_code(asked);
+    if transaction.is_empty() {
+        return Some(format!("{name} asked for its locks by {asked} alone"));
+    }
+    Some(format!("{name} held what it had locked by {} and asked for more by {asked}", join(&transaction)))
+}
+
+/// What the transaction that a session was in at its end, or when it asked for something, had locked by: of its plain
+/// queries only if there is nothing else.
+fn open_transaction(session: &SessionReport, events: &[Event], asked: Option<&Statement>) -> Vec<String> {
+    let began = |event: &&Event| event.kind == EventKind::Begin && event.session == session.name;
+    let beginnings: Vec<f64> = events.iter().filter(began).map(|event| event.at).collect();
+    let before = |statement: &&Statement| asked.is_none_or(|asked| statement.requested < asked.requested);
+    let mut transaction: Vec<&Statement> = Vec::new();
+    let mut ended = f64::NEG_INFINITY;
+    for statement in session.statements.iter().take_while(before) {
         if is_transaction_control(&statement.step) {
             transaction.clear();
-        } else {
-            transaction.push(place(statement));
+            ended = statement.requested;
+        } else if beginnings.iter().any(|&began| began > ended && began <= statement.requested) {
+            transaction.push(statement);
         }
-        transaction
-    });
-    if transaction.is_empty() {
-        return Some(format!("{name} asked for its locks by {} alone", place(asked)));
     }
-    Some(format!("{name} held what it had locked by {} and asked for more by {}", join(&transaction), place(asked)))
+    transaction.retain(|statement| !statement.step.contains("SAVEPOINT"));
+    let is_query =
+        |statement: &&Statement| statement.step.starts_with("SELECT ") && !statement.step.starts_with("SELECT FOR ");
+    let only_queries = transaction.iter().all(is_query);
+    transaction.into_iter().filter(|statement| only_queries || !is_query(statement)).map(place_in_code).collect()
+}
+
+/// "UPDATE account [5, 1] (transfers.py:24)": statements of code are often told from each other by their parameters only.
+fn place_in_code(statement: &Statement) -> String {
+    let parameters = statement.sql.rsplit_once(" -- ").map(|(_, parameters)| format!(" [{parameters}]"));
+    let source = statement.source.as_ref().map(|source| format!(" ({source})"));
+    format!("{}{}{}", statement.step, parameters.unwrap_or_default(), source.unwrap_or_default())
 }
 
 fn is_transaction_control(step: &str) -> bool {
@@ -229,6 +255,9 @@ fn no_conflict(story: &Story) -> String {
 
 fn blocked(story: &Story) -> String {
     let everybody: Vec<String> = story.sessions.iter().map(|session| session.name.clone()).collect();
+    if story.hidden && !story.stuck.held_up.is_empty() {
+        return held_up(story);
+    }
     let Some(wait) = wait_for_outsider(story, &everybody) else { return waiting(story) };
     if story.hidden {
         let outsider = story.outsiders.first();
@@ -244,6 +273,49 @@ fn blocked(story: &Story) -> String {
         );
     }
     held(story, wait)
+}
+
+/// The hidden deadlock of code that waits for other threads.
+fn held_up(story: &Story) -> String {
+    let last_wait = |name: &String| {
+        story.events.iter().rev().find(|event| event.kind == EventKind::Waiting && event.session == *name)
+    };
+    let unfinished = |session: &&SessionReport| {
+        session.statements.last().is_some_and(|statement| statement.waited && statement.finished.is_none())
+    };
+    let cancelled =
+        story.sessions.iter().filter(|session| session.outcome == SessionOutcome::Cancelled || unfinished(session));
+    let mut sentences: Vec<String> = cancelled
+        .filter(|session| !story.stuck.held_up.iter().any(|held_up| held_up.session == session.name))
+        .filter_map(|session| last_wait(&session.name).map(told))
+        .collect();
+    for helper in &story.stuck.helpers {
+        let place = helper.place.as_ref().map_or_else(String::new, |place| format!(" (its code is at {place})"));
+        let pid = helper.pid;
+        sentences.push(format!(
+            "Another thread of this process, on backend {pid}{place}, waited for a lock that {} held.",
+            join(&helper.blocked_by)
+        ));
+    }
+    for stuck in &story.stuck.held_up {
+        let session = story.sessions.iter().find(|session| session.name == stuck.session);
+        let locked = session.map(|session| open_transaction(session, story.events, None)).unwrap_or_default();
+        let held = match locked.as_slice() {
+            [] => String::new(),
+            locked => format!(" held what it had locked by {}, and", join(locked)),
+        };
+        sentences.push(format!(
+            "{}{held} waited at {} for another thread: for a lock of Python's, a queue, an event or a thread's end.",
+            stuck.session, stuck.place
+        ));
+    }
+    sentences.push(
+        "Nobody was left who could let it go on: a hidden deadlock. PostgreSQL sees no cycle there, so it would have \
+         waited for ever. What prevents it: wait for no other thread inside atomic(); take a lock of Python's before the \
+         transaction begins, and give it back after its end."
+            .to_owned(),
+    );
+    sentences.join(" ")
 }
 
 /// The last wait of one of these sessions, if a backend outside the run was in its way.

@@ -35,6 +35,7 @@ pub(super) fn report(
         victims: &victims,
         cycle: &cycle,
         outsiders: &record.outsiders,
+        stuck: &record.stuck,
         lock_is_shared: checked.lock.is_shared(),
         lock: &checked.lock.clause().unwrap_or("advisory").replace("FOR ", ""),
         scratch: !matches!(target, Target::Rows { name: Some(_), .. }),

@@ -19,10 +19,12 @@ use crate::connection::{Facts, Leash, Pool, open};
 use crate::engine::caller::Line;
 use crate::engine::{Driver, Ending, Gate, Observer, Record, Run, Schedule, SessionId};
 use crate::error::Error;
-use crate::report::{Report, Server, Story, explain};
+use crate::report::{Report, Server, SessionReport, Story, explain};
 
-/// `deadlock_timeout` for sessions whose role may set it: PostgreSQL's least.
+/// `deadlock_timeout` of whoever may close a cycle: PostgreSQL's least.
 const SHORT: Duration = Duration::from_millis(1);
+/// `deadlock_timeout` of whoever cannot. Where the server itself wakes a session to another wait, it may after all.
+const LONG: Duration = Duration::from_secs(1);
 /// How much later than due a spent check may come on a busy machine.
 const SPENT_MARGIN: Duration = Duration::from_millis(24);
 /// An outsider in the way is waited for this long beyond the server's own check for deadlocks.
@@ -72,11 +74,16 @@ impl Together {
         &self.facts.server
     }
 
-    /// The `deadlock_timeout` that sessions shall set for themselves, if their role may. A short one: what a run waits for
-    /// is an answer, and who is aborted does not hang on it (see [`Paced`]).
+    /// The `deadlock_timeout`s that sessions shall set for themselves, if their role may: for a step that is released when
+    /// nobody waits, which cannot close a cycle, and for any other. A short one: what a run waits for is an answer.
+    ///
+    /// A superuser sees in every moment whether it still is one (the parameter `is_superuser` that the server reports); who
+    /// was granted the parameter does not, and a SET that is refused ends the transaction: it has the short one all the time.
     #[must_use]
-    pub fn session_deadlock_timeout(&self) -> Option<Duration> {
-        self.facts.server.may_set_deadlock_timeout.then_some(SHORT)
+    pub fn deadlock_timeouts(&self) -> Option<(Duration, Duration)> {
+        // Behind a pooler, a setting would be left on somebody else's connection.
+        let may_set = self.facts.server.may_set_deadlock_timeout && !self.facts.pooled;
+        may_set.then_some((if self.facts.superuser { LONG } else { SHORT }, SHORT))
     }
 
     /// Runs one session for each name, in the order that `schedule` decides, until all have ended or `leash` does.
@@ -90,20 +97,27 @@ impl Together {
         leash: &Leash,
     ) -> Result<Told, Error> {
         let servers = Duration::from_secs_f64(self.facts.server.deadlock_timeout);
-        let deadlock_timeout = self.session_deadlock_timeout().unwrap_or(servers);
-        let short = self.session_deadlock_timeout().filter(|_| self.paced);
-        let pause = short.map_or(Duration::ZERO, |short| short + SPENT_MARGIN);
+        let timeouts = self.deadlock_timeouts();
+        let deadlock_timeout = timeouts.map_or(servers, |(_, short)| short);
         let statement_timeout = (self.facts.statement_timeout > 0.0).then_some(timeout);
+        let (pooled, paced) = (self.facts.pooled, timeouts.filter(|_| self.paced));
         let mut run = Run::new(self.observer(leash)?, line, leash, servers + OUTSIDER_GRACE);
         run.expect_statement_timeout(statement_timeout);
         run.note_locks(true);
+        if pooled {
+            run.expect_pooler();
+        }
+        run.watch_threads();
         for name in names {
             if let Err(error) = run.admit(name, &mut *start) {
                 run.stop();
                 return Err(error);
             }
         }
-        let record = run.conduct(&mut Paced::new(schedule, pause))?;
+        let record = match paced {
+            Some((first, short)) => run.conduct(&mut Paced::new(schedule, short + SPENT_MARGIN, first == short))?,
+            None => run.conduct(schedule)?,
+        };
         Ok(self.tell(record, deadlock_timeout, timeout))
     }
 
@@ -137,6 +151,7 @@ impl Together {
             victims: &victims,
             cycle: &cycle,
             outsiders: &record.outsiders,
+            stuck: &record.stuck,
             lock: "UPDATE",
             lock_is_shared: false,
             scratch: false,
@@ -145,6 +160,8 @@ impl Together {
             statement_timeout: limit(self.facts.statement_timeout),
             timeout: timeout.as_secs_f64(),
         });
+        let mut notes: Vec<String> = self.conninfo.warnings().iter().map(ToString::to_string).collect();
+        notes.extend(self.other_victim(&record, &victims, &cycle));
         let report = Report {
             outcome,
             victims,
@@ -153,10 +170,29 @@ impl Together {
             events: record.events,
             elapsed: record.elapsed,
             explanation,
-            notes: self.conninfo.warnings().iter().map(ToString::to_string).collect(),
+            notes,
             server: self.facts.server.clone(),
         };
         Told { ending: record.ending, report }
+    }
+}
+
+impl Together {
+    /// What is to be said where another session was aborted than the one that closed the cycle.
+    fn other_victim(&self, record: &Record, victims: &[String], cycle: &[String]) -> Option<String> {
+        self.deadlock_timeouts().filter(|_| self.paced)?;
+        let asked = |session: &&SessionReport| {
+            let waits = session.statements.iter().filter(|statement| statement.waited);
+            waits.map(|statement| statement.requested).reduce(f64::max).unwrap_or(f64::NEG_INFINITY)
+        };
+        let in_cycle = record.sessions.iter().filter(|session| cycle.contains(&session.name));
+        let closer = in_cycle.max_by(|one, other| asked(one).total_cmp(&asked(other)))?;
+        let victim = victims.first().filter(|victim| **victim != closer.name)?;
+        Some(format!(
+            "PostgreSQL aborted {victim}, although it was {} that closed the cycle: the machine was stalled at that moment, or \
+             deadlock_timeout was set by the code. Another run may well abort {}.",
+            closer.name, closer.name
+        ))
     }
 }
 

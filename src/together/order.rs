@@ -79,9 +79,15 @@ impl Schedule for Given {
                 Decision::Release(SessionId(index))
             }
             // Nobody else can go on either: the server has a deadlock to resolve.
-            Some(Standing::Waiting { .. }) if board.first_at_gate().is_none() => Decision::Rest,
+            Some(Standing::Waiting { .. } | Standing::HeldUp { .. }) if board.first_at_gate().is_none() => {
+                Decision::Rest
+            }
             Some(Standing::Waiting { .. }) => {
                 self.give_up(index, "waits for a lock there, and only another session's step could let it go on")
+            }
+            Some(Standing::HeldUp { place }) => {
+                let why = format!("waits for another thread at {place}, and only another session could let it go on");
+                self.give_up(index, &why)
             }
             _ => self.give_up(index, "has no more steps there: it has ended"),
         }

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses what it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test may panic")]
 
+use django_lockstep::engine::Stuck;
 use django_lockstep::engine::observer::Outsider;
 use django_lockstep::report::{
     Event, EventKind, Outcome, Report, Server, SessionOutcome, SessionReport, Statement, Story, explain,
@@ -211,6 +212,7 @@ impl Teller {
             victims: &self.report.victims,
             cycle: &self.report.cycle,
             outsiders: &self.outsiders,
+            stuck: &Stuck::default(),
             lock: "UPDATE",
             lock_is_shared: false,
             scratch: false,

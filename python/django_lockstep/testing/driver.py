@@ -9,6 +9,8 @@ from typing import Any
 
 IDLE = 0
 """``PQTRANS_IDLE``: no transaction is open (libpq's PQtransactionStatus)."""
+IN_TRANSACTION = 2
+"""``PQTRANS_INTRANS``: one is open, and none of its statements has failed."""
 
 
 def backend_pid(connection: Any) -> int:
@@ -21,6 +23,17 @@ def transaction_status(connection: Any) -> int:
     """Return libpq's PQtransactionStatus."""
     pgconn = getattr(connection, "pgconn", None)
     return int(pgconn.transaction_status if pgconn is not None else connection.get_transaction_status())
+
+
+def may_set_all(connection: Any) -> bool:
+    """Whether the connection's present role is a superuser, and a SET may be sent now."""
+    pipeline = getattr(getattr(connection, "pgconn", None), "pipeline_status", 0)
+    return (
+        not connection.closed
+        and not pipeline
+        and connection.info.parameter_status("is_superuser") == "on"
+        and transaction_status(connection) in {IDLE, IN_TRANSACTION}
+    )
 
 
 def server_error(error: BaseException) -> BaseException | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django_lockstep._core import Together
 from django_lockstep.exceptions import CallTimeout
 from django_lockstep.testing.session import Session
+from django_lockstep.testing.threads import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,11 +33,12 @@ class Ensemble:
         self.names = list(names)
         self.using = using
         self.timeout = timeout
-        self.together = Together(dsn, timeout, paced=paced)
+        self.together = Together(dsn, timeout, paced=paced, threads=self.threads)
         self._functions: Sequence[Callable[[], Any]] = ()
         self._sessions: list[Session] = []
         self._left_behind: set[int] = set()
         self._whereabouts: list[str | None] = []
+        self._watch = Watch()
 
     def __enter__(self) -> Ensemble:
         try:
@@ -74,11 +76,16 @@ class Ensemble:
         self._left_behind.clear()
         self._await_opened()
         self._whereabouts = []
+        self._watch = Watch()
         self._functions = functions
 
     def start(self, number: int, gate: Gate) -> None:
         """Start a session at its gate."""
         self._sessions[number].perform(self._functions[number], gate)
+
+    def threads(self) -> tuple[list[str | None], bool, list[tuple[int, str | None]]]:
+        """Return what the threads of this process are at."""
+        return self._watch.look(self._sessions)
 
     def stopping(self) -> None:
         """Take down where everybody is, before the gates are closed."""
@@ -117,7 +124,7 @@ class Ensemble:
         self.together.close()
 
     def _hired(self, name: str) -> Session:
-        session = Session(name, self.using, self.together.session_deadlock_timeout)
+        session = Session(name, self.using, self.together.deadlock_timeouts)
         session.open()
         return session
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from django_lockstep._core import Gate
+    from django_lockstep.testing.timeouts import DeadlockTimeout
 
 
 class Stopped(BaseException):
@@ -30,10 +31,18 @@ class Stopped(BaseException):
 class Steps:
     """What one thread does, a step at a time."""
 
-    def __init__(self, gate: Gate, fallback: str | None, *, pooled: bool = False) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        fallback: str | None,
+        *,
+        pooled: bool = False,
+        deadlock_timeout: DeadlockTimeout | None = None,
+    ) -> None:
         self.gate = gate
         self.fallback = fallback
         self.pooled = pooled
+        self.deadlock_timeout = deadlock_timeout
         self.at_gate = False
         self._raw: Any = None
         self._pid: int | None = None
@@ -63,14 +72,16 @@ class Steps:
             raise Stopped
         self._within = True
         try:
-            if self.pooled and kind in {"opening", "alone"}:
-                self.gate.locate(self._asked() if kind == "opening" else None)
+            self._prepare(kind)
             result = act()
         except BaseException as error:
+            self._forget()
             self._tell(error)
             raise
         finally:
             self._within = False
+        if kind == "rollback" or name.startswith("ROLLBACK"):
+            self._forget()
         found = rows() if rows is not None else -1
         self.gate.finish(found if found >= 0 else None)
         return result
@@ -86,6 +97,19 @@ class Steps:
         if pid != self._pid:
             self._pid = pid
             self.gate.locate(pid)
+
+    def _prepare(self, kind: str) -> None:
+        """Do what must be done on the connection just before a step."""
+        if self.pooled and kind in {"opening", "alone"}:
+            self.gate.locate(None)
+            if kind == "opening":
+                self.gate.locate(self._asked())
+        if self.deadlock_timeout is not None and kind != "rollback":
+            self.deadlock_timeout.choose(self._raw, others_wait=self.gate.others_wait)
+
+    def _forget(self) -> None:
+        if self.deadlock_timeout is not None:
+            self.deadlock_timeout.forget()
 
     def _asked(self) -> int:
         """Behind a pooler only the transaction itself knows its backend."""

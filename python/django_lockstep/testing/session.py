@@ -11,6 +11,7 @@ from django.db import connections
 from django_lockstep.testing import driver
 from django_lockstep.testing.gates import Steps, Stopped, gated
 from django_lockstep.testing.source import source_of, source_of_thread
+from django_lockstep.testing.timeouts import DeadlockTimeout
 from django_lockstep.testing.worker import Worker
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 class Session:
     """One session; its thread and its connection can be kept for the next callable."""
 
-    def __init__(self, name: str, using: str, deadlock_timeout: float | None) -> None:
+    def __init__(self, name: str, using: str, deadlock_timeouts: tuple[float, float] | None) -> None:
         self.name = name
         self.using = using
         self.result: Any = None
         self.exception: BaseException | None = None
-        self._deadlock_timeout = deadlock_timeout
+        self._deadlock_timeout = DeadlockTimeout(*deadlock_timeouts) if deadlock_timeouts else None
         self._done = threading.Event()
         self._done.set()
         self._failure: BaseException | None = None
@@ -38,6 +39,11 @@ class Session:
         self._pooled = False
         self._used = False
         self._worker = Worker(f"lockstep {name}")
+
+    @property
+    def ident(self) -> int | None:
+        """The identifier of its thread."""
+        return self._worker.ident
 
     def open(self) -> None:
         """Begin to connect; ``opened`` waits for it."""
@@ -70,7 +76,7 @@ class Session:
         """Return where its code is, if it is neither at its gate, nor within a step, nor through."""
         if self.is_done() or (self._steps is not None and not self._steps.is_elsewhere()):
             return None
-        return source_of_thread(self._worker.ident) or "an unknown place"
+        return source_of_thread(self.ident) or "an unknown place"
 
     def abandon(self) -> None:
         """Cut the connections of a thread that does not come back. It ends when it comes to its gate."""
@@ -110,11 +116,13 @@ class Session:
                 return  # a setting would be left on somebody else's connection
             for setting, wanted in self._settings().items():
                 cursor.execute("SELECT set_config(%s, %s, false)", [setting, wanted])
+        if self._deadlock_timeout is not None:
+            self._deadlock_timeout.begins(connection.connection)
 
     def _settings(self) -> dict[str, str]:
         settings = {"application_name": f"lockstep {self.name}"}
         if self._deadlock_timeout is not None:
-            settings["deadlock_timeout"] = f"{self._deadlock_timeout * 1000:.0f}ms"
+            settings["deadlock_timeout"] = self._deadlock_timeout.at_start
         return settings
 
     def _renew(self, connection: BaseDatabaseWrapper) -> None:
@@ -140,7 +148,9 @@ class Session:
             if self._used:
                 self._prepare(connections[self.using])
             self._used = True
-            self._steps = steps = Steps(gate, source_of(function), pooled=self._pooled)
+            self._steps = steps = Steps(
+                gate, source_of(function), pooled=self._pooled, deadlock_timeout=self._deadlock_timeout
+            )
             with ExitStack() as stack:
                 for connection in self._connections:
                     stack.enter_context(gated(connection, steps))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
-from functools import partial
+import sysconfig
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-NOT_THE_USERS = (
-    "django",
-    "django_lockstep",
-    "psycopg",
-    "psycopg2",
-    "psycopg_pool",
-    "contextlib",
-    "threading",
-    "asgiref",
-)
-"""The packages and modules between the user's code and the server."""
+NOT_THE_USERS = ("django", "django_lockstep", "psycopg", "psycopg2", "psycopg_pool", "asgiref")
+"""The packages between the user's code and the server, besides Python's own library."""
+
+_LIBRARY = sysconfig.get_path("stdlib") + os.sep
+_INSTALLED = tuple(f"{_LIBRARY}{folder}{os.sep}" for folder in ("site-packages", "dist-packages"))
 
 
 def nearest_source(frame: FrameType | None = None) -> str | None:
@@ -30,10 +26,18 @@ def nearest_source(frame: FrameType | None = None) -> str | None:
     frame = frame or sys._getframe(1)
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] not in NOT_THE_USERS:
+        if module.partition(".")[0] not in NOT_THE_USERS and not _is_pythons(frame.f_code.co_filename):
             return _place(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+@cache
+def _is_pythons(filename: str) -> bool:
+    """Whether a file is of Python's own library. By its place: an application may well be called ``calendar``."""
+    if filename.startswith("<frozen "):
+        return True
+    return filename.startswith(_LIBRARY) and not filename.startswith(_INSTALLED)
 
 
 def source_of(function: Callable[..., Any]) -> str | None:

@@ -21,6 +21,7 @@ impl Run<'_> {
             self.held_back.push(message);
             return;
         }
+        self.disturb();
         match message {
             Message::Arrived { session: SessionId(index), step } => {
                 if let Some(member) = self.members.get_mut(index) {
@@ -95,6 +96,7 @@ impl Run<'_> {
             member.move_to(backend_pid);
         }
         member.finished = Some(at);
+        member.coming_since = Instant::now();
         let Phase::Running { step, .. } = std::mem::replace(&mut member.phase, Phase::Coming) else { return };
         member.conclude(step.kind, result, seconds);
         member.result = Some(result.clone());

@@ -99,13 +99,13 @@ impl Run<'_> {
     }
 
     /// A backend of this very process that is waited for and will not let go: the calling thread's, which is in this
-    /// call, or another thread's that does nothing in its transaction.
+    /// call, or, where threads are not watched, another thread's that does nothing in its transaction.
     fn hidden_holder(&mut self) -> Result<Option<OwnBackend>, Error> {
         let waited_for: Vec<i32> = self.members.iter().flat_map(|member| member.blockers().to_vec()).collect();
         let own: Vec<OwnBackend> = self.own.iter().filter(|own| waited_for.contains(&own.pid)).cloned().collect();
         for holder in own {
             let idle = self.observer.idle_in_transaction(holder.pid, self.leash)?;
-            if idle.is_some_and(|idle| holder.calling || idle >= HIDDEN_IDLE) {
+            if idle.is_some_and(|idle| holder.calling || (!self.watches_threads && idle >= HIDDEN_IDLE)) {
                 return Ok(Some(holder));
             }
         }
@@ -135,10 +135,7 @@ impl Run<'_> {
             self.own.retain(|own| !ours.contains(&own.pid));
         }
         if let Some(holder) = self.hidden_holder()? {
-            self.outsiders.retain(|outsider| outsider.pid == holder.pid);
-            for outsider in &mut self.outsiders {
-                outsider.place.clone_from(&holder.place);
-            }
+            self.tell_hidden(&holder);
             return Ok(Some(Ending::Hidden));
         }
         Ok((!patient && self.board().is_settled()).then_some(Ending::Outsider))

@@ -11,6 +11,7 @@ mod pooler;
 mod release;
 mod settle;
 mod stop;
+mod survey;
 
 pub use settle::Settled;
 
@@ -21,7 +22,7 @@ use super::caller::{Line, OwnBackend};
 use super::journal::Journal;
 use super::member::Member;
 use super::observer::{Observer, Outsider};
-use super::record::{Ending, Record};
+use super::record::{Ending, Helper, Record, Stuck};
 use super::schedule::{Board, Decision, Schedule};
 use super::script::Script;
 use super::session::{Driver, Gate, Message, SessionId, start_sql};
@@ -56,6 +57,12 @@ pub struct Run<'a> {
     outsiders: Vec<Outsider>,
     /// The backends of this process that are not the run's.
     own: Vec<OwnBackend>,
+    watches_threads: bool,
+    /// The threads that are no session's and wait for a lock: nobody else but the sessions can do anything by itself.
+    /// `None` where that is not so, or not known.
+    calm: Option<Vec<Helper>>,
+    stuck: Stuck,
+    next_survey: Instant,
     /// The sessions whose end of a step is held back until its cause is heard, …
     telling: Vec<usize>,
     /// … and what they have said since.
@@ -86,6 +93,10 @@ impl<'a> Run<'a> {
             edges_at_deadlock: None,
             outsiders: Vec::new(),
             own: Vec::new(),
+            watches_threads: false,
+            calm: None,
+            stuck: Stuck::default(),
+            next_survey: Instant::now(),
             telling: Vec::new(),
             held_back: Vec::new(),
             looks: 0,
@@ -157,6 +168,7 @@ impl<'a> Run<'a> {
             events: self.journal.turn_page(),
             edges: self.edges_at_deadlock.take().unwrap_or_default(),
             outsiders: std::mem::take(&mut self.outsiders),
+            stuck: std::mem::take(&mut self.stuck),
             elapsed,
         }
     }
@@ -173,6 +185,9 @@ impl<'a> Run<'a> {
                 return Ok(Ending::Timeout);
             }
             self.check_pooler()?;
+            if let Some(ending) = self.survey()? {
+                return Ok(ending);
+            }
             let board = self.board();
             if board.is_over() {
                 return Ok(Ending::Complete);

@@ -1,4 +1,5 @@
-//! A session that a pooler keeps waiting: the server cannot see it, so it is known by its BEGIN, which waits for no lock.
+//! A session that a pooler keeps waiting: the server cannot see it, so it is known by its BEGIN, which waits for no lock,
+//! or by not having told its backend, where the driver sends BEGIN.
 
 use super::Run;
 use crate::connection::{POOLER_PATIENCE, exhausted, gave_up};
@@ -7,7 +8,7 @@ use crate::engine::step::{StepKind, StepResult};
 use crate::error::Error;
 
 impl Run<'_> {
-    /// A pooler is in between: from now on a BEGIN that it keeps waiting ends the run with an error.
+    /// A pooler is in between: from now on a transaction that it keeps waiting ends the run with an error.
     pub fn expect_pooler(&mut self) {
         self.behind_pooler = true;
     }
@@ -19,7 +20,12 @@ impl Run<'_> {
         }
         let kept_waiting = self.members.iter().find(|member| match &member.phase {
             Phase::Running { step, released, .. } => {
-                step.kind == StepKind::Begin && released.elapsed() >= POOLER_PATIENCE
+                let begins = match step.kind {
+                    StepKind::Begin => true,
+                    StepKind::Opening => member.backend_pid.is_none(),
+                    _ => false,
+                };
+                begins && released.elapsed() >= POOLER_PATIENCE
             }
             _ => gave_up(member.result.as_ref().and_then(StepResult::error)),
         });

@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use super::{FIRST_LOOK, Run};
 use crate::engine::journal::event;
-use crate::engine::member::Phase;
-use crate::engine::session::SessionId;
+use crate::engine::member::{Member, Phase};
+use crate::engine::session::{Permit, SessionId};
 use crate::engine::step::StepKind;
 use crate::report::{Event, EventKind, Statement};
 
 impl Run<'_> {
     pub(crate) fn release(&mut self, SessionId(index): SessionId) {
+        let others_wait = self.members.iter().any(Member::blockers_known);
         let Some(member) = self.members.get_mut(index) else { return };
         let Phase::AtGate(step) = std::mem::replace(&mut member.phase, Phase::Coming) else { return };
         let now = Instant::now();
@@ -46,7 +47,7 @@ impl Run<'_> {
         }
         if let Some(permits) = self.members.get(index).and_then(|member| member.permits.as_ref()) {
             // A session that is gone has said so, or will.
-            let _ = permits.send(());
+            let _ = permits.send(Permit { others_wait });
         }
     }
 }
