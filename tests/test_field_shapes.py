@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connections, models, transaction
 from orm.database import emptied, orm_on, sessions_of
 from orm.models import Account, Child, Group, Note, Parent, Person, Tag
-from witness import NothingLeftHere, wait_until
+from witness import RUNS, NothingLeftHere, wait_until
 
 from django_lockstep.testing import Ensemble, run_together
 from django_lockstep.testing.guards import dsn_of_free_alias
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from django_lockstep import Report
-
-RUNS = 200
 
 Shape = tuple["Callable[[], object]", "Callable[[], object]"]
 

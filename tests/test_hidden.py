@@ -18,7 +18,7 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 from orm.database import emptied, orm_on, sessions_of
 from orm.models import Account
-from witness import NothingLeftHere, wait_until
+from witness import RUNS, NothingLeftHere, wait_until
 
 from django_lockstep.exceptions import UsageError
 from django_lockstep.testing import run_together, threads
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from django_lockstep import Report
-
-RUNS = 50
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -177,7 +175,7 @@ def locks_held_by_python() -> dict[str, Callable[[], tuple[Callable[[], object],
 @pytest.mark.parametrize("way", locks_held_by_python())
 def test_a_callable_that_waits_for_another_one_which_needs_its_row(way: str, look: str) -> None:
     assert look
-    for _ in range(RUNS // 5):
+    for _ in range(RUNS // 4):
         wait, end = locks_held_by_python()[way]()
 
         def waits(wait: Callable[[], object] = wait) -> None:
@@ -241,7 +239,7 @@ def test_callables_that_wait_for_each_other_in_python_alone(look: str) -> None:
 
 def test_a_callable_that_waits_in_python_stays_waiting_and_the_order_goes_on(look: str) -> None:
     assert look
-    for _ in range(RUNS // 5):
+    for _ in range(RUNS // 4):
         lock = threading.Lock()
 
         def one(lock: threading.Lock = lock) -> None:

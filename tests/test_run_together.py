@@ -268,7 +268,7 @@ def test_a_callable_that_does_not_come_back_is_named_and_left_behind(orm: str) -
     def sleeps() -> None:
         with transaction.atomic():
             Account.objects.select_for_update().get(pk=1)
-            go_on.wait()
+            go_on.wait(60)
             Account.objects.update(balance=0)
 
     report = run_together(sleeps, forth, timeout=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,9 @@ FAST = 0.01
 """A ``deadlock_timeout`` for tests that are not about it; a superuser may set it."""
 ENDLESS = 600.0
 """A ``deadlock_timeout`` that no test lives to see: whoever waits, waits until something else happens."""
+
+RUNS = int(os.environ.get("LOCKSTEP_TEST_RUNS", "20"))
+"""How often what must happen every time is done; 200 before it is believed."""
 
 SECRET = "s3cr3t'p@ss wörd%"
 """The password of the role ``guarded`` of the password server; must never be seen."""
