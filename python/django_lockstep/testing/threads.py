@@ -15,7 +15,7 @@ import platform
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
@@ -175,7 +175,7 @@ def _waits_by_frame(frame: FrameType) -> bool:
 def _backend_asked(frame: FrameType | None) -> int | None:
     """Return the backend of the Django connection whose method the thread is in."""
     while frame is not None:
-        this = frame.f_locals.get("self")
+        this: Any = frame.f_locals.get("self")
         if issubclass(type(this), CursorWrapper):
             this = this.db
         if issubclass(type(this), BaseDatabaseWrapper) and this.vendor == "postgresql":
