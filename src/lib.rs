@@ -15,6 +15,7 @@
 //! | [`report`] | the result and its faces |
 //! | [`server_log`] | deadlocks in PostgreSQL's own log, as reports |
 //! | [`error`] | everything that can go wrong |
+//! | [`version`](mod@version) | the version, as Python writes it |
 //!
 //! The engine knows nothing of Python; the module `python` (feature `python`) is its Python face.
 
@@ -31,6 +32,7 @@ pub mod scenario;
 pub mod server_log;
 pub mod simulate;
 pub mod together;
+pub mod version;
 
 pub use error::{Error, ServerError};
 pub use simulate::{Options, repeat_deadlock, simulate_deadlock};

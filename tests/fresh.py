@@ -41,12 +41,13 @@ def checked(*command: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def built_wheel() -> Path:
+def built_wheel(interpreter: str | None = None) -> Path:
     """Build the wheel as `make` builds the package, once for all tests and all workers; return it.
 
-    Only linking and packing is left to do, and that too only if something has changed since.
+    Only linking and packing is left to do, and that too only if something has changed since. A free-threaded
+    interpreter has a wheel of its own.
     """
-    folder = ROOT / "target" / "wheel"
+    folder = ROOT / "target" / "wheel" / (Path(interpreter).name if interpreter else "abi3")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -55,7 +56,7 @@ def built_wheel() -> Path:
             for old in folder.glob("*.whl"):
                 old.unlink()
             maturin = Path(sys.executable).with_name("maturin")
-            options = ("--profile", "local", "--interpreter", sys.executable, "--out", folder)
+            options = ("--profile", "local", "--interpreter", interpreter or sys.executable, "--out", folder)
             checked(maturin, "build", *options, cwd=ROOT)
             found = list(folder.glob("*.whl"))
         (wheel,) = found

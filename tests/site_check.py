@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import django
@@ -16,13 +17,15 @@ import django
 from django_lockstep.embedded import EmbeddedServer
 
 TESTS = """
+from concurrent.futures import ThreadPoolExecutor
+
 from bank.models import Account
 from bank.transfers import transfer_naive, transfer_ordered
 from django.test import TestCase, TransactionTestCase
 
 from django_lockstep import simulate_deadlock
 from django_lockstep.dsn import dsn_from_alias
-from django_lockstep.testing import {names}
+from django_lockstep.testing import explore, run_together
 
 
 def accounts():
@@ -40,6 +43,13 @@ class ScratchTests(TestCase):
         self.assertEqual(len(report.cycle), 4, report.explanation)
 
 
+    def test_many_threads(self):
+        dsn = dsn_from_alias()
+        with ThreadPoolExecutor(8) as pool:
+            reports = list(pool.map(lambda _: simulate_deadlock(dsn, deadlock_timeout=0.1), range(24)))
+        self.assertTrue(all(report.deadlocked for report in reports))
+
+
 class OwnCodeTests(TransactionTestCase):
     def setUp(self):
         accounts()
@@ -51,9 +61,7 @@ class OwnCodeTests(TransactionTestCase):
     def test_fixed(self):
         report = run_together(lambda: transfer_ordered(1, 2, 5), lambda: transfer_ordered(2, 1, 5))
         self.assertFalse(report.deadlocked, report.explanation)
-"""
 
-EXPLORED = """
     def test_every_order(self):
         result = explore(
             lambda: transfer_naive(1, 2, 5), lambda: transfer_naive(2, 1, 5), setup=accounts
@@ -77,7 +85,8 @@ def main(folder: Path, version: str, driver: str, postgresql: str, binaries: str
     shutil.rmtree(site, ignore_errors=True)
     manage("-m", "django", "startproject", "mysite", cwd=folder)
     shutil.copytree(EXAMPLE / "bank", site / "bank", ignore=shutil.ignore_patterns("tests.py", "__pycache__"))
-    with EmbeddedServer({"log_min_messages": "error"}, bindir=binaries) as server:
+    quick = {"log_min_messages": "error", "deadlock_timeout": "100ms"}
+    with EmbeddedServer(quick, bindir=binaries) as server:
         assert str(server.server_version).split(".")[0] == postgresql, server.server_version
         database = {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "postgres"}
         database |= {"HOST": server.socket_dir, "PORT": str(server.port)}
@@ -85,6 +94,9 @@ def main(folder: Path, version: str, driver: str, postgresql: str, binaries: str
             settings.write(
                 f"\nINSTALLED_APPS += ['django_lockstep', 'bank']\nDATABASES = {{'default': {database!r}}}\n"
             )
+        if sysconfig.get_config_var("Py_GIL_DISABLED"):
+            enabled = "import sys, django_lockstep; print(sys._is_gil_enabled())"
+            assert manage("-W", "error", "-c", enabled, cwd=site).strip() == "False"
         used = "from django.db.backends.postgresql.psycopg_any import is_psycopg3; print(is_psycopg3)"
         assert manage("manage.py", "shell", "-v0", "-c", used, cwd=site).strip() == str(driver == "psycopg")
         manage("manage.py", "check", "--fail-level=WARNING", cwd=site)
@@ -112,17 +124,8 @@ def main(folder: Path, version: str, driver: str, postgresql: str, binaries: str
             "0.1",
             cwd=site,
         )
-        (site / "bank" / "tests.py").write_text(tests(), encoding="utf-8")
+        (site / "bank" / "tests.py").write_text(TESTS, encoding="utf-8")
         manage("manage.py", "test", "--parallel", "2", cwd=site)
-
-
-def tests() -> str:
-    """Return the tests, with exploration where this version has it."""
-    import django_lockstep.testing as testing
-
-    explored = "explore" in testing.__all__
-    text = TESTS.format(names="explore, run_together" if explored else "run_together")
-    return text + (EXPLORED if explored else "")
 
 
 def manage(*arguments: str, cwd: Path) -> str:

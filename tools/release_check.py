@@ -7,30 +7,36 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+VERSIONED = ("Cargo.toml", "Cargo.lock")
+"""Where the version is; everything else takes it from there."""
+VERSION = re.compile(r'(name = "django-lockstep"\nversion = ")([^"]+)"')
+UNRELEASED = re.compile(r"^## \[Unreleased\]\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
-def complaints(version: str) -> list[str]:
+def complaints(version: str, root: Path = ROOT) -> list[str]:
     """Return what is not ready, a sentence each."""
-    found = []
-    if not re.fullmatch(r"\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?", version):
-        found.append(f"{version!r} is no version. Give one such as 0.1.0 or 0.1.0-rc.1.")
-    for name in ("Cargo.toml", "Cargo.lock"):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        match = re.search(r'name = "django-lockstep"\nversion = "([^"]+)"', text)
-        has = match[1] if match else None
+    found = malformed(version)
+    for name in VERSIONED:
+        match = VERSION.search((root / name).read_text(encoding="utf-8"))
+        has = match[2] if match else None
         if has != version:
-            found.append(f"{name} says {has}, not {version}. Set it, and run cargo check for Cargo.lock.")
-    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+            found.append(f"{name} says {has}, not {version}. Run make release-prepare VERSION={version}.")
+    changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     if not re.search(rf"^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$", changelog, re.MULTILINE):
         found.append(
-            f"CHANGELOG.md has no heading `## [{version}] - YYYY-MM-DD`. Date what is under Unreleased."
+            f"CHANGELOG.md has no heading `## [{version}] - YYYY-MM-DD`. Run make release-prepare VERSION={version}."
         )
-    unreleased = re.search(r"^## \[Unreleased\]\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
+    unreleased = UNRELEASED.search(changelog)
     if unreleased and unreleased[1].strip():
-        found.append(
-            "CHANGELOG.md still has entries under Unreleased. Move them below the version's heading."
-        )
+        found.append("CHANGELOG.md has entries under Unreleased. Move them below the version's heading.")
     return found
+
+
+def malformed(version: str) -> list[str]:
+    """Return what is wrong with the version itself. What Cargo and PyPI both take: 0.1.0, 0.1.0-rc.1."""
+    if re.fullmatch(r"\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?", version):
+        return []
+    return [f"{version!r} is no version. Give one such as 0.1.0 or 0.1.0-rc.1."]
 
 
 def main() -> int:
@@ -42,7 +48,7 @@ def main() -> int:
     for complaint in found:
         sys.stderr.write(f"{complaint}\n")
     if not found:
-        sys.stdout.write(f"Ready to be tagged v{sys.argv[1]}.\n")
+        sys.stdout.write(f"Versions and changelog are ready for v{sys.argv[1]}.\n")
     return int(bool(found))
 
 

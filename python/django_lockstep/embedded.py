@@ -8,6 +8,8 @@ The server lives in a private directory, listens on a Unix socket in it, and tru
 *supervisor* keeps it: ``_embedded_supervisor.py``, run as a bare script by a second, minimal Python, whose stdin is
 a pipe from us. However we end, SIGKILL included, the pipe closes; then the supervisor stops the server, removes the
 directory and ends.
+
+On Windows it listens on the loopback with a password of its own, and ``_embedded_tcp.py`` keeps it.
 """
 
 from __future__ import annotations
@@ -15,15 +17,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django_lockstep._embedded_supervisor import PORT, clear, stop_orphan
-from django_lockstep._embedded_supervisor import __file__ as _SUPERVISOR  # noqa: N812 - a constant to us
+from django_lockstep import _embedded_supervisor, _embedded_tcp
+from django_lockstep._embedded_supervisor import PORT, _ordinary_user, clear, stop_orphan
 from django_lockstep.exceptions import LockstepError
 
 if TYPE_CHECKING:
@@ -32,6 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedError", "EmbeddedServer", "embedded_server"]
 
+_OVER_TCP = sys.platform == "win32"
+"""Whether the server listens on the loopback, for want of Unix sockets."""
+_NO_CONSOLE: int = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(
+    subprocess, "CREATE_NEW_PROCESS_GROUP", 0
+)
+"""On Windows what a session of its own is elsewhere: a Ctrl-C at the console reaches us and not the server."""
 _OURS = frozenset({"data_directory", "listen_addresses", "port", "unix_socket_directories"})
 
 
@@ -49,16 +59,12 @@ class EmbeddedServer:
     where other binaries than the wheel's are (what ``pg_config --bindir`` says). ``dsn`` is a ``postgresql://``
     URI; ``pid`` (the postmaster's) and ``server_version`` are None until the server has started. A forked child may
     connect, but neither stops the server nor keeps it alive. Raises EmbeddedError for settings that are the
-    launcher's own, and on Windows.
+    launcher's own. ``socket_dir`` is empty on Windows.
     """
 
     def __init__(
         self, settings: Mapping[str, str] | None = None, *, bindir: str | os.PathLike[str] | None = None
     ) -> None:
-        if sys.platform == "win32":
-            raise EmbeddedError(
-                "The embedded PostgreSQL does not run on Windows. Give the DSN of another server instead."
-            )
         self._settings = dict(settings or {})
         self._bindir = None if bindir is None else Path(bindir)
         for name, value in self._settings.items():
@@ -67,11 +73,15 @@ class EmbeddedServer:
             if not re.fullmatch(r"[A-Za-z_][\w.]*", name) or "\0" in value:
                 raise EmbeddedError(f"{name!r} cannot be set. Give a parameter's name and its value as text.")
         self._directory = _new_directory_name()
-        self.socket_dir = str(self._directory)
-        self.port = PORT
         self.data_dir = str(self._directory / "data")
-        # The host, being a folder, goes into the query, as libpq wants it; it needs no quoting: see _SAFE.
-        self.dsn = f"postgresql://postgres@/postgres?host={self.socket_dir}&port={self.port}"
+        self.password = ""
+        if _OVER_TCP:
+            self.socket_dir, self.port, self.password = "", _free_port(), secrets.token_urlsafe(16)
+            self.dsn = f"postgresql://postgres:{self.password}@{_embedded_tcp.HOST}:{self.port}/postgres"
+        else:
+            self.socket_dir, self.port = str(self._directory), PORT
+            # The host, being a folder, goes into the query, as libpq wants it; it needs no quoting: see _SAFE.
+            self.dsn = f"postgresql://postgres@/postgres?host={self.socket_dir}&port={self.port}"
         self.server_version: str | None = None
         self.pid: int | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -80,19 +90,24 @@ class EmbeddedServer:
         """Start the server, which then accepts connections. Raises EmbeddedError, leaving nothing behind."""
         if self._supervisor is not None:
             raise EmbeddedError("This embedded PostgreSQL is already running. Make another EmbeddedServer.")
+        self._binaries = _find_binaries(self._bindir)
         plan = {
-            "bin": str(_find_binaries(self._bindir)),
+            "bin": str(self._binaries),
             "directory": str(self._directory),
             "settings": self._settings,
+            "port": self.port,
         }
+        keeper = _embedded_tcp if _OVER_TCP else _embedded_supervisor
         # Unbuffered, since a forked child closes its copies and a buffer's lock may be held while it forks.
         # A session of its own, so that a terminal's Ctrl-C reaches us and not the server.
         self._supervisor = subprocess.Popen(  # noqa: S603 - our own file
-            [_python(), "-I", "-S", _SUPERVISOR, json.dumps(plan)],
+            [_python(), "-I", "-S", str(keeper.__file__), json.dumps(plan)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            env={**os.environ, _embedded_tcp.PASSWORD: self.password} if _OVER_TCP else None,
             start_new_session=True,
+            creationflags=_NO_CONSOLE,
         )
         _running.add(self)
         try:
@@ -121,7 +136,11 @@ class EmbeddedServer:
         self._supervisor = self.pid = None
         _running.discard(self)
         if self._directory.exists():  # it was killed before it could clear away
-            stop_orphan(self._directory / "data")
+            data = self._directory / "data"
+            if _OVER_TCP:
+                _embedded_tcp.stop(self._binaries, data, _ordinary_user())
+            else:
+                stop_orphan(data)
             clear(self._directory)
 
     def __enter__(self) -> EmbeddedServer:
@@ -185,7 +204,8 @@ def _find_binaries(bindir: Path | None = None) -> Path:
 
 
 def _are_binaries(folder: Path) -> bool:
-    return (folder / "initdb").exists() and (folder / "postgres").exists()
+    suffix = ".exe" if sys.platform == "win32" else ""
+    return all((folder / f"{program}{suffix}").exists() for program in ("initdb", "postgres"))
 
 
 _SAFE = re.compile(r"/[\w./-]{0,69}", re.ASCII)
@@ -193,13 +213,21 @@ _SAFE = re.compile(r"/[\w./-]{0,69}", re.ASCII)
 
 
 def _new_directory_name() -> Path:
-    import secrets
     from tempfile import gettempdir
 
     folder = gettempdir()
-    if not _SAFE.fullmatch(folder) or (os.geteuid() == 0 and not _open_to_all(Path(folder))):
+    if sys.platform == "win32":
+        pass  # a user's own, and no part of the DSN
+    elif not _SAFE.fullmatch(folder) or (os.geteuid() == 0 and not _open_to_all(Path(folder))):
         folder = "/tmp"  # noqa: S108 - the name is random and the directory 0700
     return Path(folder, f"lockstep-{secrets.token_hex(6)}")
+
+
+def _free_port() -> int:
+    """Return a port of the loopback that nobody has now; whoever takes it first, has it."""
+    with socket.socket() as probe:
+        probe.bind((_embedded_tcp.HOST, 0))
+        return int(probe.getsockname()[1])
 
 
 def _open_to_all(folder: Path) -> bool:
@@ -243,11 +271,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _environment(server: EmbeddedServer) -> dict[str, str]:
     """Return what tells the command of the server: ours, and what libpq's programs and Django go by."""
     libpq = {
-        "PGHOST": server.socket_dir,
+        "PGHOST": server.socket_dir or _embedded_tcp.HOST,
         "PGPORT": str(server.port),
         "PGUSER": "postgres",
         "PGDATABASE": "postgres",
     }
+    if server.password:
+        libpq["PGPASSWORD"] = server.password
     return {"DATABASE_URL": server.dsn, "LOCKSTEP_TEST_DSN": server.dsn, **libpq}
 
 
@@ -258,14 +288,15 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     def forward(number: int, _frame: FrameType | None) -> None:
         if child is None:
             raise KeyboardInterrupt
+        if sys.platform == "win32":
+            return  # the console tells the command as well
         if (
             number != signal.SIGINT or not _at_terminal()
         ):  # a terminal's Ctrl-C has reached the command already
             child.send_signal(number)
 
-    before = {
-        number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, forward) for number in numbers}
     try:
         child = subprocess.Popen(command, env=dict(environment))  # noqa: S603 - the user's own command
         code = child.wait()

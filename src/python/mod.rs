@@ -57,7 +57,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("__version__", crate::version::version())?;
         module.add("LIBPQ_KEYWORDS", super::dsn::libpq_keywords())?;
         module.add("DRIVER_KEYWORDS", super::dsn::driver_keywords())?;
         module.add("OUTCOMES", crate::report::Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect::<Vec<_>>())
