@@ -85,6 +85,18 @@ def children_updated() -> None:
         Child.objects.filter(parent=1).update(value=1)
 
 
+ADVICE = {
+    "S1 ": "change the rows in one order everywhere",
+    "S1b": "objects and batches of bulk_update()",
+    "S4 ": "select_for_update(no_key=True)",
+    "S6 ": "get_or_create()",
+    "S7 ": "bulk_create() with ignore_conflicts as well",
+    "S8 ": "add() of a many-to-many relation",
+    "S9 ": "change the rows in one order everywhere",
+    "S10": "lock the parent's row first",
+}
+"""What the explanation says to do about each, among other things."""
+
 SHAPES: dict[str, Shape] = {
     "S1 update in opposite orders": opposite(lambda key: Account.objects.filter(pk=key).update(balance=key)),
     "S1b bulk_update of the reversed list": (partial(bulk_updated, 1, 2), partial(bulk_updated, 2, 1)),
@@ -115,6 +127,8 @@ def test_it_deadlocks_every_time(name: str) -> None:
         assert len(report.victims) == 1
         survivor = next(session for session in report.sessions if session.name not in report.victims)
         assert survivor.outcome == "committed"
+        assert ADVICE[name[:3]] in report.explanation
+        assert not any("stalled" in note for note in report.notes), report.notes
 
     repeated(SHAPES[name], judge)
 

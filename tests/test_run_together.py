@@ -95,6 +95,21 @@ def test_a_naive_transfer_deadlocks_in_turns() -> None:
     assert [account.balance for account in Account.objects.order_by("pk")] == [70, 130]
 
 
+def test_the_explanation_tells_statements_of_one_line_from_each_other() -> None:
+    def changes(*keys: int) -> None:
+        with transaction.atomic():
+            for key in keys:
+                Account.objects.filter(pk=key).update(balance=5)
+
+    report = run_together(lambda: changes(1, 2), lambda: changes(2, 1))
+    changed = [
+        rf"held what it had locked by UPDATE orm_account \[5, {first}\] \(\S*:\d+\) and asked for more by "
+        rf"UPDATE orm_account \[5, {second}\]"
+        for first, second in ((2, 1), (1, 2))
+    ]
+    assert re.search(rf"B {changed[0]} .*; A {changed[1]}", report.explanation), report.explanation
+
+
 def test_whoever_the_victim_is_when_no_time_is_spent_on_it() -> None:
     with Ensemble(
         ["A", "B"], dsn_of_free_alias("default", "this test"), "default", 30.0, paced=False

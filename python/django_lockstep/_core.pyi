@@ -669,6 +669,15 @@ class Together:
     def server(self) -> Server:
         """The server."""
     @property
+    def pooler_patience(self) -> float | None:
+        """For how many seconds a pooler may keep a session's first statement waiting; ``None``: there is no pooler."""
+    @staticmethod
+    def refuse_small_pool(session: str, sessions: int) -> None:
+        """Raise what is to be said when it has kept this session waiting for longer.
+
+        ``sessions`` are wanted, and one connection more for the observer.
+        """
+    @property
     def deadlock_timeouts(self) -> tuple[float, float] | None:
         """The ``deadlock_timeout``s, in seconds, that each session shall set for itself; ``None``: the server's.
 

@@ -10,8 +10,8 @@ use super::gate::PyGate;
 use super::report::{PyReport, PyServer};
 use super::session_report::Yield;
 use super::{arguments, errors};
-use crate::connection::Leash;
 use crate::connection::conninfo::{Conninfo, SystemEnvironment};
+use crate::connection::{Leash, exhausted};
 use crate::engine::{Driver, Gate, Schedule, SessionId, supervise};
 use crate::error::Error;
 use crate::together::{Given, Together, Told, Turns};
@@ -51,6 +51,21 @@ impl PyTogether {
         let slot = self.together.lock().unwrap_or_else(PoisonError::into_inner);
         let together = slot.as_ref().ok_or_else(|| errors::to_python(py, &closed()))?;
         Ok(together.server().clone().into())
+    }
+
+    /// For how many seconds a pooler in front of the server may keep a session's first statement waiting; ``None``: there
+    /// is none.
+    #[getter]
+    fn pooler_patience(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        let slot = self.together.lock().unwrap_or_else(PoisonError::into_inner);
+        let together = slot.as_ref().ok_or_else(|| errors::to_python(py, &closed()))?;
+        Ok(together.pooler_patience().map(|patience| patience.as_secs_f64()))
+    }
+
+    /// Raise what is to be said when it has kept this session waiting for longer: ``sessions`` are wanted, and an observer.
+    #[staticmethod]
+    fn refuse_small_pool(py: Python<'_>, session: &str, sessions: usize) -> PyResult<()> {
+        Err(errors::to_python(py, &exhausted(&format!("session {session}"), sessions + 1)))
     }
 
     /// The ``deadlock_timeout``s, in seconds, that each session shall set for itself: for a step that is released while

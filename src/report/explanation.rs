@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::advice::advice;
 use super::{Event, EventKind, Outcome, SessionOutcome, SessionReport, Statement};
 use crate::engine::Stuck;
 use crate::engine::observer::Outsider;
@@ -98,9 +99,15 @@ fn deadlock(story: &Story) -> String {
         [one] => push(&mut text, format_args!("; that released its locks, and {one} went on and committed. ")),
         _ => text.push_str("; that released its locks, and the others went on and committed. "),
     }
-    text.push_str(
-        "What prevents it: take the locks in one order everywhere, for example \
-         select_for_update().order_by(\"pk\"); and be ready to run the whole transaction again when 40P01 comes.",
+    let usual = "take the locks in one order everywhere, for example select_for_update().order_by(\"pk\")";
+    let in_cycle = story.sessions.iter().filter(|session| story.code && names.contains(&session.name));
+    let advice = Some(advice(in_cycle.filter_map(asked))).filter(|advice| !advice.is_empty());
+    push(
+        &mut text,
+        format_args!(
+            "What prevents it: {}; and be ready to run the whole transaction again when 40P01 comes.",
+            advice.as_deref().unwrap_or(usual)
+        ),
     );
     text
 }
@@ -129,14 +136,19 @@ fn place(statement: &Statement) -> String {
 /// "transfer had locked rows by SELECT account (transfers.py:24) and asked for more by …".
 fn tale_of_code(name: &str, story: &Story) -> Option<String> {
     let session = story.sessions.iter().find(|session| session.name == name)?;
-    let aborted = session.statements.iter().find(|statement| statement.sqlstate.as_deref() == Some("40P01"));
-    let asked = aborted.or_else(|| session.statements.iter().rev().find(|statement| statement.waited))?;
+    let asked = asked(session)?;
     let transaction = open_transaction(session, story.events, Some(asked));
     let asked = place_in_code(asked);
     if transaction.is_empty() {
         return Some(format!("{name} asked for its locks by {asked} alone"));
     }
     Some(format!("{name} held what it had locked by {} and asked for more by {asked}", join(&transaction)))
+}
+
+/// The statement by which a session asked for what another one held.
+fn asked(session: &SessionReport) -> Option<&Statement> {
+    let aborted = session.statements.iter().find(|statement| statement.sqlstate.as_deref() == Some("40P01"));
+    aborted.or_else(|| session.statements.iter().rev().find(|statement| statement.waited))
 }
 
 /// What the transaction that a session was in at its end, or when it asked for something, had locked by: of its plain

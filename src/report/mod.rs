@@ -2,6 +2,7 @@
 //!
 //! The data is plain and knows no database; [`explanation`] says it in words, [`text`] draws it.
 
+mod advice;
 mod cycle;
 mod event;
 mod explanation;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::conninfo::Conninfo;
-use crate::connection::{Facts, Leash, Pool, open};
+use crate::connection::{Facts, Leash, POOLER_PATIENCE, Pool, open};
 use crate::engine::caller::Line;
 use crate::engine::{Driver, Ending, Gate, Observer, Record, Run, Schedule, SessionId};
 use crate::error::Error;
@@ -72,6 +72,12 @@ impl Together {
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.facts.server
+    }
+
+    /// How long a pooler in front of the server may keep a session's first statement waiting; `None` if there is none.
+    #[must_use]
+    pub fn pooler_patience(&self) -> Option<Duration> {
+        self.facts.pooled.then_some(POOLER_PATIENCE)
     }
 
     /// The `deadlock_timeout`s that sessions shall set for themselves, if their role may: for a step that is released when

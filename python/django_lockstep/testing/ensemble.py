@@ -129,9 +129,12 @@ class Ensemble:
         return session
 
     def _await_opened(self) -> None:
-        deadline = time.monotonic() + self.timeout
+        patience = self.together.pooler_patience
+        deadline = time.monotonic() + min(self.timeout, patience or self.timeout)
         for session in self._sessions:
             if not session.opened(max(0.0, deadline - time.monotonic())):
+                if patience is not None:
+                    Together.refuse_small_pool(session.name, len(self.names))
                 raise CallTimeout(
                     f"The timeout ({self.timeout} s) ran out while session {session.name} was connecting. "
                     "Give the call more time (timeout=…), or look at why the server is slow to answer."
