@@ -14,6 +14,8 @@ use crate::connection::conninfo::ConninfoError;
 pub struct ServerError {
     /// `ERROR`, `FATAL` or `PANIC`, never translated.
     pub severity: String,
+    /// The same in the server's language; empty where no server has said it.
+    pub localized_severity: String,
     /// The SQLSTATE, five characters.
     pub sqlstate: String,
     /// The primary message, in the server's language.
@@ -43,6 +45,12 @@ pub enum Position {
 }
 
 impl ServerError {
+    /// The severity as a client shows it.
+    #[must_use]
+    pub fn shown_severity(&self) -> &str {
+        if self.localized_severity.is_empty() { &self.severity } else { &self.localized_severity }
+    }
+
     /// Whether the connection ends with this error.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
@@ -66,15 +74,11 @@ impl std::error::Error for ServerError {}
 
 impl From<&tokio_postgres::error::DbError> for ServerError {
     fn from(error: &tokio_postgres::error::DbError) -> Self {
-        use tokio_postgres::error::{ErrorPosition, Severity};
-        let severity = match error.parsed_severity() {
-            Some(Severity::Panic) => "PANIC",
-            Some(Severity::Fatal) => "FATAL",
-            Some(Severity::Error) => "ERROR",
-            _ => error.severity(),
-        };
+        use tokio_postgres::error::ErrorPosition;
+        let localized = error.severity();
         Self {
-            severity: severity.to_owned(),
+            severity: error.parsed_severity().map_or_else(|| localized.to_owned(), |severity| severity.to_string()),
+            localized_severity: localized.to_owned(),
             sqlstate: error.code().code().to_owned(),
             message: error.message().to_owned(),
             detail: error.detail().map(str::to_owned),

@@ -49,8 +49,9 @@ def spec(tmp_path: Path) -> str:
 
 def test_the_list_names_every_scenario_and_what_it_shows(shop: Shop) -> None:
     done = shop.deadlock_test("--list")
-    lines = done.stdout.splitlines()
+    head, *lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr, len(lines)) == (0, "", len(scenarios()))
+    assert re.fullmatch(r"SCENARIO +OUTCOME → WITH THE FIX +WHAT HAPPENS", head)
     assert any(
         re.fullmatch(r"s04-deadlock-at-commit +40P01 at COMMIT → none +deferred .*", line) for line in lines
     )
@@ -59,20 +60,53 @@ def test_the_list_names_every_scenario_and_what_it_shows(shop: Shop) -> None:
     assert told[0]["permutations"][0]["expected"]["serializable"]
 
 
+def test_the_list_fits_the_terminal(shop: Shop) -> None:
+    with shop.on_terminal("--list") as terminal:
+        lines = terminal.read_all().splitlines()
+    assert max(map(len, lines)) <= 80
+    place = next(number for number, line in enumerate(lines) if line.startswith("s04-deadlock-at-commit"))
+    assert lines[place + 1].startswith("    deferred foreign keys are checked in COMMIT")
+
+
 def test_a_scenario_teaches_runs_and_is_judged(shop: Shop) -> None:
     done = shop.deadlock_test("--scenario", "s04-deadlock-at-commit")
     assert (done.returncode, done.stderr) == (0, "")
     title, rest = done.stdout.split("\n\n", 1)
     assert title.startswith("s04-deadlock-at-commit: deferred foreign keys")
     for piece in (
-        "Django: with transaction.atomic():",
+        "Django:\n    with transaction.atomic():\n        project = ",
         "Fix: ",
         "Seen in: WeblateOrg/weblate #5279",
         "PostgreSQL ",
     ):
         assert piece in rest
-    assert re.search(r"a_commits fails: 40P01 deadlock detected\n", rest)
-    assert re.search(r"^40P01 at COMMIT \(\d\.\d{3} s\)$", rest, re.MULTILINE)
+    assert re.search(r"✗ victim: 40P01 deadlock detected +┊$", rest, re.MULTILINE)
+    assert re.search(r"^Permutation 1, the problem: a_locks_project_1 ", rest, re.MULTILINE)
+    assert re.search(r"^DEADLOCK after \d\.\d{3} s: 40P01 at COMMIT$", rest, re.MULTILINE)
+    assert re.search(r"^Permutation 2, with the fix: a_locks_project_1_no_key ", rest, re.MULTILINE)
+    assert re.search(r"^NO DEADLOCK \(\d\.\d{3} s\): none$", rest, re.MULTILINE)
+    assert rest.endswith(
+        "What came of it, read committed:\n"
+        "  1, the problem: 40P01 at COMMIT (as expected)\n"
+        "  2, with the fix: none (as expected)\n"
+    )
+
+
+def test_a_scenario_is_shown_while_it_happens(shop: Shop) -> None:
+    with shop.on_terminal("--scenario=s01-opposite-order", "--deadlock-timeout=20") as terminal:
+        terminal.read_until(r"cycle: A → B → A")
+        assert terminal.process.poll() is None
+        assert "DEADLOCK after" not in terminal.seen
+        terminal.interrupt()
+        assert terminal.process.wait(30) == 130
+
+
+def test_what_is_shown_is_what_is_written(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    shown = shop.deadlock_test("--scenario=s02-select-for-update-order", "--output", str(file), "-v2")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert file.read_text() == shown.stdout
+    assert re.search(r"│ sends a_locks_upwards +│\n .*│ SELECT id FROM account", shown.stdout)
 
 
 def test_a_scenario_in_other_faces(shop: Shop, tmp_path: Path) -> None:
@@ -88,6 +122,32 @@ def test_a_scenario_in_other_faces(shop: Shop, tmp_path: Path) -> None:
     assert file.read_text().startswith("Parsed test spec")
     assert "write-skew: two admins" in shown.stdout
     assert shop.deadlock_test("--scenario=write-skew", "-v0").stdout == ""
+
+
+def test_a_scenario_as_a_page_and_as_a_diagram(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    done = shop.deadlock_test("--scenario=s04-deadlock-at-commit", "--format=html", "--output", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    page = file.read_text()
+    assert "<h1>s04-deadlock-at-commit: deferred foreign keys" in page
+    assert re.search(
+        r"<summary>Permutation 1, the problem: DEADLOCK after [\d.]+ s: 40P01 at COMMIT</summary>", page
+    )
+    assert re.search(r"<summary>Permutation 2, with the fix: NO DEADLOCK", page)
+    assert "    project = Project.objects.select_for_update().get(pk=mine)\n" in page
+    diagram = shop.deadlock_test("--scenario=s04-deadlock-at-commit", "--format=mermaid")
+    assert (diagram.returncode, diagram.stderr) == (0, "")
+    assert diagram.stdout.count("sequenceDiagram") == 1
+    assert "DEADLOCK" in diagram.stdout
+    fixed = shop.deadlock_test("--scenario=s04-deadlock-at-commit", "--format=mermaid", "--permutation=2")
+    assert "NO DEADLOCK" in fixed.stdout
+
+
+def test_one_permutation_of_a_scenario(shop: Shop) -> None:
+    done = shop.deadlock_test("--scenario=s04-deadlock-at-commit", "--permutation=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Permutation 1" not in done.stdout
+    assert done.stdout.endswith("read committed:\n  2, with the fix: none (as expected)\n")
 
 
 def test_what_if(shop: Shop) -> None:
@@ -112,7 +172,14 @@ def test_a_spec_runs_on_a_database_that_looks_like_a_test_database(shop: Shop, s
             assert done.stdout == load_spec(SPEC).run(dsn).to_isolationtester()
             done = shop.deadlock_test("--spec", spec, spec, "--dsn", dsn)
             assert done.stdout.count("mine.spec\nPostgreSQL ") == 2
-            assert "none (" in done.stdout
+            assert done.stdout.count("\nPermutation 1: one two\n") == 2
+            assert re.search(r"^NO DEADLOCK \([\d.]+ s\): none$", done.stdout, re.MULTILINE)
+            done = shop.deadlock_test("--spec", spec, spec, "--dsn", dsn, "--format=json")
+            assert [one["permutations"][0]["effect"] for one in json.loads(done.stdout)] == ["none", "none"]
+            done = shop.deadlock_test("--spec", spec, "--dsn", dsn, "--format=html")
+            assert "<h1>mine.spec</h1>" in done.stdout
+            done = shop.deadlock_test("--spec", spec, spec, "--dsn", dsn, "--format=html")
+            assert (done.returncode, done.stdout) == (2, "")
         finally:
             nothing_left(connection)
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
@@ -159,10 +226,16 @@ def test_a_spec_that_is_given_up(shop: Shop, tmp_path: Path) -> None:
         (["--list", "--isolation=serializable"], "--list does not go with --isolation"),
         (["--scenario=write-skew", "--list"], "not allowed with argument"),
         (
-            ["--scenario=write-skew", "--format=html"],
-            "There is no html of --scenario. Give one of text, json",
+            ["--scenario=write-skew", "--format=markdown"],
+            "There is no markdown of --scenario. Give one of text, json",
         ),
         (["--what-if=nowait"], "--what-if goes with --scenario"),
+        (["--permutation=1"], "--permutation goes with --scenario"),
+        (
+            ["--scenario=write-skew", "--permutation=9"],
+            "There is no permutation 9 of write-skew. Give a number from 1 to",
+        ),
+        (["--scenario=write-skew", "--from-log=x"], "--scenario does not go with --from-log"),
         (["--scenario=s01-opposite-order", "--what-if=magic"], "invalid choice: 'magic'"),
         (["--spec", "/nowhere.spec"], "Cannot read /nowhere.spec: No such file or directory"),
         (["--format=isolationtester"], "There is no format 'isolationtester'"),
@@ -186,6 +259,7 @@ def test_the_matrix_of_some_scenarios(shop: Shop, tmp_path: Path) -> None:
     effects = [re.sub(r", \d+ ms( \|)?$", "", cell) for cell in rows[0][2:]]
     assert effects == ["40P01", "40P01", "55P03, 55P03", "none", "55P03, 55P03"]
     assert "as it is" in done.stdout
+    assert done.stdout.count("PostgreSQL ") == 1
     told = json.loads(shop.deadlock_test("--matrix", "s06-get-or-create-order", "--format=json").stdout)
     assert told["columns"] == ["as it is", "no_key", "nowait", "skip_locked", "lock_timeout"]
     assert told["rows"][0]["cells"][1] == {"effect": None, "elapsed": None, "why": "no clause"}

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import secrets
 import subprocess
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
-from components import needs
+from components import needs, postgresql_with_tls
 from psycopg.conninfo import make_conninfo
 from witness import nothing_left
 
 from django_lockstep import load_spec
 from django_lockstep._core import parse_spec
+from django_lockstep.embedded import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from witness import Connection
 
 SPECS = sorted((Path(__file__).parent / "isolation_specs").glob("*.spec"))
 
@@ -38,16 +40,23 @@ def isolationtester() -> Path:
     return needs(found[0] if found else None, "isolationtester", "postgresql-server-dev-all")
 
 
-@pytest.fixture
-def databases(dsn: str, witness: Connection) -> Iterator[list[str]]:
-    """Two databases for one test."""
+@contextmanager
+def two_databases(dsn: str) -> Iterator[list[str]]:
+    """Two databases for one spec."""
     names = [f"suite_{secrets.token_hex(4)}" for _ in range(2)]
-    for name in names:
-        witness.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-    yield [make_conninfo(dsn, dbname=name) for name in names]
-    nothing_left(witness)
-    for name in names:
-        witness.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with closing(psycopg.connect(dsn, autocommit=True, application_name="witness")) as witness:
+        for name in names:
+            witness.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        yield [make_conninfo(dsn, dbname=name) for name in names]
+        nothing_left(witness)
+        for name in names:
+            witness.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def databases(dsn: str) -> Iterator[list[str]]:
+    with two_databases(dsn) as databases:
+        yield databases
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.stem for spec in SPECS])
@@ -55,6 +64,30 @@ def test_what_is_printed_is_what_isolationtester_prints(
     spec: Path, databases: list[str], isolationtester: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PG_TEST_TIMEOUT_DEFAULT", "1")
+    compare(spec, databases, isolationtester)
+
+
+def test_a_server_that_speaks_another_language_is_quoted_as_it_speaks(
+    isolationtester: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The severity too: ``FEHLER``, not ``ERROR``."""
+    german = Path("/usr/share/locale/de/LC_MESSAGES").glob("postgres-*.mo")
+    needs(next(german, None), "PostgreSQL's German messages", "postgresql")
+    # There is no German locale here, but gettext listens to LANGUAGE in any that is not C itself.
+    monkeypatch.setenv("LANGUAGE", "de")
+    specs = [spec for spec in SPECS if spec.stem in {"errors", "error-places", "notices", "setup-fails"}]
+    told = []
+    with EmbeddedServer({"lc_messages": "C.UTF-8"}, bindir=postgresql_with_tls()) as server:
+        for spec in specs:
+            with two_databases(server.dsn) as databases:
+                told.append(compare(spec, databases, isolationtester))
+    assert len(told) == 4
+    assert not re.search(r"^(.*: )?(ERROR|NOTICE): ", "\n".join(told), re.MULTILINE)
+    assert re.search(r"^FEHLER:  ", "\n".join(told), re.MULTILINE)
+
+
+def compare(spec: Path, databases: list[str], isolationtester: Path) -> str:
+    """Run it through both programs, each on its database; return what they say."""
     name = f"isolation/{spec.stem}"
     theirs = subprocess.run(
         [isolationtester, databases[0]],
@@ -65,8 +98,9 @@ def test_what_is_printed_is_what_isolationtester_prints(
         timeout=60,
         check=False,
     )
-    ours = load_spec(spec).run(make_conninfo(databases[1], application_name=name))
-    assert ours.to_isolationtester().encode() == theirs.stdout
+    ours = load_spec(spec).run(make_conninfo(databases[1], application_name=name)).to_isolationtester()
+    assert ours.encode() == theirs.stdout
+    return ours
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,11 @@ def test_a_deadlock_is_told_in_every_face(dsn: str) -> None:
     assert [one["effect"] for one in told["permutations"]] == ["40P01", "none"]
     assert json.loads(report.to_json()) == told
     text = report.to_text()
-    assert re.search(r"^ +\d\.\d{3} s  A  a2 waits for B$", text, re.MULTILINE)
-    assert re.search(r"^ +\d\.\d{3} s  A  a2 fails: 40P01 deadlock detected$", text, re.MULTILINE)
+    assert re.search(r"^ +\d\.\d{3} s ┊ waits in a2 for B ─+▶│$", text, re.MULTILINE)
+    assert re.search(r"^ +\d\.\d{3} s ✗ victim: 40P01 deadlock detected +┊$", text, re.MULTILINE)
+    assert text.count("\nPermutation ") == 2
+    assert [verdict.split()[0] for verdict in report.verdicts] == ["DEADLOCK", "NO"]
+    assert all(verdict in text for verdict in report.verdicts)
     assert "SELECT id" in report.to_text(2)
     assert "SELECT id" not in text
     assert report.to_isolationtester().splitlines()[:12] == [

@@ -207,6 +207,8 @@ class Spec:
     @property
     def permutations(self) -> tuple[str, ...]:
         """The orders of steps that the file names; if it names none, all interleavings are run."""
+    def heading(self, steps: str, number: int, width: int = 100) -> str:
+        """Return what stands above a permutation: its number, what it is there for, and its steps."""
     def run(
         self,
         dsn: str,
@@ -221,6 +223,7 @@ class Spec:
         on_start: Callable[[Server], object] | None = None,
         on_permutation: Callable[[str, int], object] | None = None,
         on_event: Callable[[Event], object] | None = None,
+        on_report: Callable[[Report, str], object] | None = None,
     ) -> SpecReport:
         """Run it, by the rules of PostgreSQL's ``isolationtester`` (``src/test/isolation/README`` in its sources).
 
@@ -245,6 +248,7 @@ class Spec:
             on_start: Called with the ``Server`` once, before the first permutation.
             on_permutation: Called with a permutation's steps and its number, from 1, when it begins.
             on_event: Called with each ``Event`` in the calling thread, between two steps.
+            on_report: Called with a permutation's ``Report`` and its verdict, in one line, when it is through.
 
         What a callback raises ends the run cleanly and is raised. The GIL is released; Ctrl-C ends the run.
 
@@ -278,6 +282,9 @@ class SpecReport:
         error, is left out.
         """
     @property
+    def verdicts(self) -> tuple[str, ...]:
+        """The same in one line for each, with the time: ``DEADLOCK after 0.254 s: 40P01 at COMMIT``."""
+    @property
     def failure(self) -> str | None:
         """Why the file was given up, if it was: a setup that failed, a step that never ended, the timeout."""
     @property
@@ -292,6 +299,10 @@ class SpecReport:
         """Return everything as dicts, lists, strings and numbers, with a ``schema_version``."""
     def to_json(self) -> str:
         """Return the same as a JSON text."""
+    def to_html(self, title: str, lead: Sequence[str] = (), code: str = "") -> str:
+        """Return it as one HTML document that loads nothing and runs no script; ``lead`` comes first, then ``code``."""
+    def conclusion(self, width: int = 100) -> str:
+        """Return the last part of the text: why the file was given up, if it was, and the notes."""
     def to_text(self, verbosity: int = 1, width: int = 100) -> str:
         """Return it as plain text: 1 the steps as they happened, 2 their SQL too.
 
@@ -350,7 +361,7 @@ class Matrix:
         """Return everything as dicts, lists, strings and numbers, with a ``schema_version``."""
     def to_json(self) -> str:
         """Return the same as a JSON text."""
-    def to_text(self) -> str:
+    def to_text(self, width: int = 100) -> str:
         """Return it as plain text, a small table for each permutation."""
     def to_html(self) -> str:
         """Return it as one HTML document that loads nothing and runs no script."""
@@ -444,8 +455,8 @@ class Report:
         """Return it as one HTML document that loads nothing and runs no script."""
     def heading(self) -> str:
         """Return the first line of the text: where it took place."""
-    def conclusion(self, width: int = 100) -> str:
-        """Return the last part of the text: the verdict, the explanation, the server's own words, the notes."""
+    def conclusion(self, width: int = 100, verdict: str | None = None) -> str:
+        """Return the last part of the text: the verdict (or another), why, the server's own words, the notes."""
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
 

@@ -12,7 +12,7 @@ from django_lockstep.exceptions import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django_lockstep._core import Event, Scenario, Server, SpecReport, _Isolation, _WhatIf
+    from django_lockstep._core import Event, Report, Scenario, Server, SpecReport, _Isolation, _WhatIf
 
 _FOLDER = Path(__file__).with_name("scenarios")
 
@@ -45,6 +45,7 @@ def run_scenario(
     on_start: Callable[[Server], object] | None = None,
     on_permutation: Callable[[str, int], object] | None = None,
     on_event: Callable[[Event], object] | None = None,
+    on_report: Callable[[Report, str], object] | None = None,
 ) -> SpecReport:
     """Run a scenario of the catalogue in a scratch schema of its own, and return what came of each permutation.
 
@@ -62,6 +63,7 @@ def run_scenario(
         on_start: As for ``simulate_deadlock``.
         on_permutation: Called with a permutation's steps and its number when it begins.
         on_event: As for ``simulate_deadlock``.
+        on_report: Called with a permutation's ``Report`` and its verdict, in one line, when it is through.
 
     Raises:
         UsageError: There is no such scenario, or no such permutation; or no step has a locking clause to change.
@@ -81,6 +83,7 @@ def run_scenario(
         on_start=on_start,
         on_permutation=on_permutation,
         on_event=on_event,
+        on_report=on_report,
     )
 
 

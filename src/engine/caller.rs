@@ -54,7 +54,11 @@ pub trait Caller {
     fn chapter(&mut self, _title: &str, _number: usize) -> Result<(), Halt> {
         Ok(())
     }
-    /// Whether [`Caller::event`] is of any use.
+    /// A part of the run is through: what happened, and its verdict in a line.
+    fn through(&mut self, _report: &Report, _verdict: &str) -> Result<(), Halt> {
+        Ok(())
+    }
+    /// Whether [`Caller::event`] and [`Caller::through`] are of any use.
     fn wants_events(&self) -> bool;
     /// Something happened.
     fn event(&mut self, event: &Event) -> Result<(), Halt>;
@@ -98,6 +102,7 @@ enum Call {
     Chapter { title: String, number: usize },
     Event(Box<Event>),
     Report(Box<Report>),
+    Through { report: Box<Report>, verdict: String },
     OwnBackends,
     Threads,
     Stopping,
@@ -193,6 +198,17 @@ impl Line {
         }
     }
 
+    /// Hands the report of a part that is through to the caller and waits until it has seen it.
+    pub fn through(&self, report: &Report, verdict: &str) -> Result<(), Halt> {
+        if !self.wants_events {
+            return Ok(());
+        }
+        match self.ask(Call::Through { report: Box::new(report.clone()), verdict: verdict.to_owned() }) {
+            Some(Answer::Halt) => Err(Halt),
+            _ => Ok(()),
+        }
+    }
+
     /// The backends of the calling process's own connections.
     #[must_use]
     pub fn own_backends(&self) -> Vec<OwnBackend> {
@@ -256,6 +272,7 @@ pub fn supervise<T: Send>(
                         Call::Chapter { title, number } => Answer::from(caller.chapter(&title, number)),
                         Call::Event(event) => Answer::from(caller.event(&event)),
                         Call::Report(report) => Answer::from(caller.report(*report)),
+                        Call::Through { report, verdict } => Answer::from(caller.through(&report, &verdict)),
                     };
                     halted = halted || matches!(answer, Answer::Halt);
                     let _ = replies.send(answer);

@@ -96,10 +96,7 @@ mod tests {
             severity: "ERROR".to_owned(),
             sqlstate: "40P01".to_owned(),
             message: "deadlock detected".to_owned(),
-            detail: None,
-            hint: None,
-            context: None,
-            position: None,
+            ..ServerError::default()
         })
     }
 

@@ -17,6 +17,7 @@ mod transcript;
 pub use matrix::{MatrixOptions, run_matrix};
 pub use options::{Ground, SpecOptions, SpecRequest};
 pub use report::{PermutationReport, SpecReport};
+pub use text::heading;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -155,7 +156,17 @@ fn play(
         }
         let record = stage.run.record(if timed_out { Ending::Timeout } else { Ending::Complete });
         let cancelled = std::mem::take(&mut stage.cancelled);
-        permutations.push(report::permutation(&order, record, cancelled, facts, deadlock_timeout));
+        let shows = options.shows.get(number).copied();
+        let done = report::permutation(number + 1, shows, &order, record, cancelled, facts, deadlock_timeout);
+        let mut told = Ok(());
+        if options.tells_permutations {
+            told = line.through(&done.report, &done.verdict());
+        }
+        permutations.push(done);
+        if told.is_err() {
+            run.stop();
+            return Err(Error::Halted);
+        }
         match result {
             Ok(()) => {}
             Err(Stopped::GaveUp(why)) => {

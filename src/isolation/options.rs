@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::scenario::catalogue::Shows;
 use crate::scenario::lock::Isolation;
 use crate::scenario::what_if::WhatIf;
 use crate::simulate::options::{named, setting};
@@ -81,8 +82,10 @@ pub struct SpecOptions {
     pub ground: Ground,
     /// Only these permutations, by their number from 0; `None`: all.
     pub only: Option<Vec<usize>>,
-    /// Whether the caller is told when a permutation begins.
+    /// Whether the caller is told when a permutation begins, and when it is through.
     pub tells_permutations: bool,
+    /// What each permutation is there for, where the file is a scenario.
+    pub shows: Vec<Shows>,
 }
 
 /// Where a file runs.
@@ -114,6 +117,7 @@ impl Default for SpecOptions {
             ground: Ground::Database,
             only: None,
             tells_permutations: true,
+            shows: Vec::new(),
         }
     }
 }

@@ -7,13 +7,18 @@ use serde::Serialize;
 use super::outcome::outcome;
 use crate::connection::Facts;
 use crate::engine::Record;
-use crate::report::{Report, Server};
+use crate::report::{Album, Report, Server};
+use crate::scenario::catalogue::Shows;
 use crate::scenario::effect::Effect;
 use crate::scenario::spec::Permutation;
 
 /// What became of one permutation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PermutationReport {
+    /// Its number in the file, from 1.
+    pub number: usize,
+    /// What it is there for, where the file is a scenario.
+    pub shows: Option<Shows>,
     /// The steps, as the file has them.
     pub order: String,
     /// What came of it, in a word or two.
@@ -40,6 +45,23 @@ pub struct SpecReport {
 }
 
 impl SpecReport {
+    /// The report as one self-contained HTML document; `lead` is what it has to say first, a paragraph each, then `code`.
+    #[must_use]
+    pub fn to_html(&self, title: &str, lead: &[String], code: &str) -> String {
+        let calm = self.failure.is_none() && !self.permutations.iter().any(|one| one.effect.is_deadlock());
+        let mut album = Album::new(title, lead, calm).code(code).fact("Server", &self.server.to_string());
+        for note in &self.notes {
+            album = album.fact("Note", note);
+        }
+        if let Some(failure) = &self.failure {
+            album = album.fact("Given up", failure);
+        }
+        for permutation in &self.permutations {
+            album = album.add(&format!("{}: {}", permutation.title(), permutation.verdict()), &permutation.report);
+        }
+        album.to_html()
+    }
+
     /// The report as JSON, indented by two spaces.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -56,6 +78,8 @@ impl SpecReport {
 
 /// The report of one permutation's record.
 pub(super) fn permutation(
+    number: usize,
+    shows: Option<Shows>,
     order: &Permutation,
     record: Record,
     cancelled: Vec<String>,
@@ -63,6 +87,8 @@ pub(super) fn permutation(
     deadlock_timeout: Duration,
 ) -> PermutationReport {
     PermutationReport {
+        number,
+        shows,
         order: order.to_string(),
         effect: Effect::of(&record.events),
         cancelled,

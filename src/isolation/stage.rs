@@ -10,7 +10,7 @@ use crate::engine::run::Run;
 use crate::engine::{SessionId, Step, StepKind, StepResult};
 use crate::error::Error;
 use crate::scenario::spec::Spec;
-use crate::scenario::sql::{End, end_of_transaction};
+use crate::scenario::sql::{End, begins_transaction, end_of_transaction};
 
 /// What libpq says when something is to be sent on a connection that has ended.
 pub(super) const NO_CONNECTION: &str = "no connection to the server\n";
@@ -131,6 +131,7 @@ impl Stage<'_, '_> {
                 Some(_) if self.failed.contains(&session) => StepKind::Rollback,
                 Some(End::Commit) => StepKind::Commit,
                 Some(End::Rollback) => StepKind::Rollback,
+                None if begins_transaction(sql) => StepKind::Begin,
                 None => StepKind::Statement,
             };
             let _ = mailbox.send(Step { kind, ..Step::statement(name, sql) });

@@ -1,20 +1,28 @@
 //! A spec's report as plain text: for each permutation its steps in the order in which things happened, then what came
-//! of it.
+//! of it. The live view prints the same lines.
 
 use std::fmt::Write;
 
 use super::report::{PermutationReport, SpecReport};
-use crate::report::{Event, EventKind, one_line, wrapped};
+use crate::report::{Verbosity, one_line, wrapped};
+use crate::scenario::catalogue::Shows;
 
 impl SpecReport {
     /// The whole report as plain text. `verbosity`: 1 the steps, 2 their SQL as well; sentences are wrapped to `width`
     /// columns.
     #[must_use]
-    pub fn to_text(&self, verbosity: u8, width: usize) -> String {
+    pub fn to_text(&self, verbosity: Verbosity, width: usize) -> String {
         let mut text = format!("{}\n", self.server);
         for permutation in &self.permutations {
             text.push_str(&permutation.to_text(verbosity, width));
         }
+        text + &self.conclusion(width)
+    }
+
+    /// What there is to say after the permutations: why the file was given up, if it was, and the notes.
+    #[must_use]
+    pub fn conclusion(&self, width: usize) -> String {
+        let mut text = String::new();
         if let Some(failure) = &self.failure {
             // Writing to a String cannot fail.
             let _ = write!(text, "\nGIVEN UP: {}\n", failure.trim_end());
@@ -29,32 +37,41 @@ impl SpecReport {
 impl PermutationReport {
     /// This permutation as plain text.
     #[must_use]
-    pub fn to_text(&self, verbosity: u8, width: usize) -> String {
-        let mut text = format!("\n{}\n", wrapped(&format!("permutation {}", self.order), width, "  "));
-        let names = self.report.sessions.iter().map(|session| session.name.chars().count()).max().unwrap_or_default();
-        for event in &self.report.events {
-            if let Some(deed) = deed(event, verbosity) {
-                let _ = writeln!(text, "{:>9.3} s  {:<names$}  {deed}", event.at, one_line(&event.session));
-            }
+    pub fn to_text(&self, verbosity: Verbosity, width: usize) -> String {
+        let heading = heading(self.number, self.shows, &self.order, width);
+        let story = self.report.story(verbosity, width);
+        format!("\n{heading}\n{story}{}", self.report.concluded(&self.verdict(), width))
+    }
+
+    /// Which it is, and what it is there for.
+    #[must_use]
+    pub fn title(&self) -> String {
+        title(self.number, self.shows)
+    }
+
+    /// What came of it, in a line.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        let (effect, elapsed) = (&self.effect, self.report.elapsed);
+        if effect.is_deadlock() {
+            format!("DEADLOCK after {elapsed:.3} s: {effect}")
+        } else {
+            format!("NO DEADLOCK ({elapsed:.3} s): {effect}")
         }
-        let _ = writeln!(text, "{} ({:.3} s)", self.effect, self.report.elapsed);
-        let _ = writeln!(text, "{}", wrapped(&one_line(&self.report.explanation), width, ""));
-        text
     }
 }
 
-/// What an event says; `None` when it is not told at this verbosity.
-fn deed(event: &Event, verbosity: u8) -> Option<String> {
-    let step = one_line(&event.step);
-    Some(match event.kind {
-        EventKind::Request if verbosity < 2 => return None,
-        EventKind::Request => format!("{step}: {}", one_line(event.statement.as_deref().unwrap_or_default())),
-        EventKind::Waiting => format!("{step} waits for {}", event.blocked_by.join(", ")),
-        EventKind::Error => {
-            let sqlstate = event.sqlstate.as_deref().unwrap_or("connection lost");
-            format!("{step} fails: {sqlstate} {}", one_line(event.message.as_deref().unwrap_or_default()))
-        }
-        EventKind::Cancel => format!("{step} is cancelled"),
-        _ => format!("{step} is done"),
-    })
+fn title(number: usize, shows: Option<Shows>) -> String {
+    let what = match shows {
+        Some(Shows::Problem) => ", the problem",
+        Some(Shows::Fix) => ", with the fix",
+        None => "",
+    };
+    format!("Permutation {number}{what}")
+}
+
+/// What stands above a permutation: which it is, what it is there for, and its steps.
+#[must_use]
+pub fn heading(number: usize, shows: Option<Shows>, order: &str, width: usize) -> String {
+    wrapped(&one_line(&format!("{}: {order}", title(number, shows))), width, "  ")
 }

@@ -48,14 +48,19 @@ impl Transcript {
     pub(super) fn result(&mut self, result: &StepResult) {
         match result {
             StepResult::Done(results) => self.tables(results),
-            StepResult::Failed(error) => self.line(format_args!("{}:  {}", error.severity, error.message)),
+            StepResult::Failed(error) => self.primary(error),
             StepResult::Lost { last_words, .. } => {
                 if let Some(error) = last_words {
-                    self.line(format_args!("{}:  {}", error.severity, error.message));
+                    self.primary(error);
                 }
                 self.line(format_args!("{SERVER_CLOSED}"));
             }
         }
+    }
+
+    /// An error without its details: they have numbers in them that are others each time.
+    fn primary(&mut self, error: &ServerError) {
+        self.line(format_args!("{}:  {}", error.shown_severity(), error.message));
     }
 
     /// The results before an error.
@@ -89,7 +94,7 @@ impl Transcript {
 
 /// A message as libpq shows it by default: with the place in the statement, and CONTEXT for errors only.
 pub(super) fn message(message: &ServerError, sql: Option<&str>) -> String {
-    let mut text = format!("{}:  {}", message.severity, message.message);
+    let mut text = format!("{}:  {}", message.shown_severity(), message.message);
     let (place, internal) = match &message.position {
         Some(Position::Statement(at)) => (sql.map(|sql| (sql, *at)), None),
         Some(Position::Internal { position, query }) => (Some((query.as_str(), *position)), Some(query)),

@@ -233,9 +233,6 @@ fn inferred(deadlock: bool) -> ServerError {
         severity: "ERROR".to_owned(),
         sqlstate: sqlstate.to_owned(),
         message: message.to_owned(),
-        detail: None,
-        hint: None,
-        context: None,
-        position: None,
+        ..ServerError::default()
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct PythonCaller {
     on_start: Option<Py<PyAny>>,
     on_chapter: Option<Py<PyAny>>,
     on_event: Option<Py<PyAny>>,
+    on_through: Option<Py<PyAny>>,
     on_stop: Option<Py<PyAny>>,
     on_report: Option<Py<PyAny>>,
     threads: Option<Py<PyAny>>,
@@ -21,12 +22,26 @@ pub(super) struct PythonCaller {
 
 impl PythonCaller {
     pub(super) fn new(on_start: Option<Py<PyAny>>, on_event: Option<Py<PyAny>>) -> Self {
-        Self { on_start, on_chapter: None, on_event, on_stop: None, on_report: None, threads: None, raised: None }
+        Self {
+            on_start,
+            on_chapter: None,
+            on_event,
+            on_through: None,
+            on_stop: None,
+            on_report: None,
+            threads: None,
+            raised: None,
+        }
     }
 
     /// The same, and it is told of the parts of the run.
     pub(super) fn told_chapters(self, on_chapter: Option<Py<PyAny>>) -> Self {
         Self { on_chapter, ..self }
+    }
+
+    /// The same, and it is given the report of each part.
+    pub(super) fn told_through(self, on_through: Option<Py<PyAny>>) -> Self {
+        Self { on_through, ..self }
     }
 
     /// Has `on_stop` called when a run is about to be ended before its sessions have.
@@ -73,7 +88,7 @@ impl Caller for PythonCaller {
     }
 
     fn wants_events(&self) -> bool {
-        self.on_event.is_some()
+        self.on_event.is_some() || self.on_through.is_some()
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Halt> {
@@ -85,6 +100,12 @@ impl Caller for PythonCaller {
     fn report(&mut self, report: Report) -> Result<(), Halt> {
         let Some(on_report) = &self.on_report else { return Ok(()) };
         let result = Python::attach(|py| on_report.call1(py, (PyReport::from(report),)).map(drop));
+        self.keep(result)
+    }
+
+    fn through(&mut self, report: &Report, verdict: &str) -> Result<(), Halt> {
+        let Some(on_through) = &self.on_through else { return Ok(()) };
+        let result = Python::attach(|py| on_through.call1(py, (PyReport::from(report.clone()), verdict)).map(drop));
         self.keep(result)
     }
 

@@ -10,6 +10,7 @@ use super::{arguments, errors};
 use crate::connection::conninfo::{Conninfo, SystemEnvironment};
 use crate::error::Error;
 use crate::isolation::{MatrixOptions, SpecRequest, run_matrix as run};
+use crate::report::WIDTH;
 use crate::scenario::catalogue::Scenario;
 use crate::scenario::lock::Isolation;
 use crate::scenario::matrix::Matrix;
@@ -65,7 +66,7 @@ impl PyScenario {
     }
     #[getter]
     fn spec(&self) -> PySpec {
-        PySpec { name: self.0.name.clone(), spec: self.0.spec.clone() }
+        PySpec { name: self.0.name.clone(), spec: self.0.spec.clone(), shows: self.0.shows() }
     }
 
     /// What to expect of each permutation under an isolation level.
@@ -147,8 +148,9 @@ impl PyMatrix {
     }
 
     /// As plain text, a small table for each permutation.
-    fn to_text(&self) -> String {
-        self.0.to_text()
+    #[pyo3(signature = (width = WIDTH), text_signature = "($self, width=100)")]
+    fn to_text(&self, width: usize) -> String {
+        self.0.to_text(width)
     }
 
     /// As one Markdown table.

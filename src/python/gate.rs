@@ -77,7 +77,7 @@ impl PyGate {
         context: Option<String>,
     ) {
         let severity = severity.unwrap_or_else(|| "ERROR".to_owned());
-        let error = ServerError { severity, sqlstate, message, detail, hint, context, position: None };
+        let error = ServerError { severity, sqlstate, message, detail, hint, context, ..ServerError::default() };
         let result = if error.is_fatal() {
             StepResult::Lost { why: error.message.clone(), last_words: Some(Box::new(error)) }
         } else {

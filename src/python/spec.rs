@@ -8,8 +8,9 @@ use super::report::{PyReport, PyServer};
 use super::{arguments, errors};
 use crate::connection::conninfo::{Conninfo, SystemEnvironment};
 use crate::error::Error;
-use crate::isolation::{SpecOptions, SpecReport, SpecRequest, run_spec};
+use crate::isolation::{SpecOptions, SpecReport, SpecRequest, heading, run_spec};
 use crate::report::WIDTH;
+use crate::scenario::catalogue::Shows;
 use crate::scenario::spec::{Spec, SpecError, parse};
 
 /// What is read from a `.spec` file. Frozen.
@@ -18,6 +19,8 @@ use crate::scenario::spec::{Spec, SpecError, parse};
 pub(super) struct PySpec {
     pub(super) name: String,
     pub(super) spec: Spec,
+    /// What each permutation is there for, where it is a scenario's.
+    pub(super) shows: Vec<Shows>,
 }
 
 /// Read the text of a ``.spec`` file. The stub documents the arguments.
@@ -25,7 +28,7 @@ pub(super) struct PySpec {
 #[pyo3(signature = (text, name = "spec"))]
 pub(super) fn parse_spec(py: Python<'_>, text: &str, name: &str) -> PyResult<PySpec> {
     let spec = parse(text).map_err(|error| errors::to_python(py, &told(name, &error)))?;
-    Ok(PySpec { name: name.to_owned(), spec })
+    Ok(PySpec { name: name.to_owned(), spec, shows: Vec::new() })
 }
 
 /// The error for a text that is no spec.
@@ -51,6 +54,14 @@ impl PySpec {
     fn permutations<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.spec.permutations.iter().map(ToString::to_string))
     }
+
+    /// What a permutation is called.
+    #[pyo3(signature = (steps, number, width = WIDTH), text_signature = "($self, steps, number, width=100)")]
+    fn heading(&self, steps: &str, number: usize, width: usize) -> String {
+        let shows = number.checked_sub(1).and_then(|index| self.shows.get(index).copied());
+        heading(number, shows, steps, width)
+    }
+
     fn __str__(&self) -> String {
         self.spec.to_string()
     }
@@ -62,11 +73,11 @@ impl PySpec {
     #[pyo3(
         signature = (
             dsn, *, isolation = None, scratch = false, what_if = None, permutations = None, deadlock_timeout = None,
-            step_timeout = None, timeout = None, on_start = None, on_permutation = None, on_event = None
+            step_timeout = None, timeout = None, on_start = None, on_permutation = None, on_event = None, on_report = None
         ),
         text_signature = "($self, dsn, *, isolation=None, scratch=False, what_if=None, permutations=None, \
                           deadlock_timeout=None, step_timeout=None, timeout=3600.0, on_start=None, \
-                          on_permutation=None, on_event=None)"
+                          on_permutation=None, on_event=None, on_report=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "they are the documented keywords of the Python method")]
     fn run(
@@ -83,6 +94,7 @@ impl PySpec {
         on_start: Option<Py<PyAny>>,
         on_permutation: Option<Py<PyAny>>,
         on_event: Option<Py<PyAny>>,
+        on_report: Option<Py<PyAny>>,
     ) -> PyResult<PySpecReport> {
         let permutations = permutations.map(arguments::numbers).transpose()?;
         let text = |name, given: Option<&Bound<'_, PyAny>>| given.map(|given| arguments::text(name, given)).transpose();
@@ -98,13 +110,14 @@ impl PySpec {
             };
             let mut options = request.check(self.spec.permutations.len())?;
             let conninfo = Conninfo::resolve(&arguments::text("dsn", dsn)?, &SystemEnvironment)?;
+            options.shows.clone_from(&self.shows);
             if !scratch && let Some(name) = conninfo.application_name() {
                 name.clone_into(&mut options.application_name);
             }
             Ok((conninfo, options))
         };
         let (conninfo, options) = read().map_err(|error| errors::to_python(py, &error))?;
-        let mut caller = PythonCaller::new(on_start, on_event).told_chapters(on_permutation);
+        let mut caller = PythonCaller::new(on_start, on_event).told_chapters(on_permutation).told_through(on_report);
         let result = py.detach(|| run_spec(conninfo, &self.spec, &options, &mut caller));
         match (caller.into_raised(), result) {
             (Some(raised), _) => Err(raised),
@@ -134,6 +147,10 @@ impl PySpecReport {
         PyTuple::new(py, self.0.permutations.iter().map(|permutation| permutation.effect.to_string()))
     }
     #[getter]
+    fn verdicts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.permutations.iter().map(|permutation| permutation.verdict()))
+    }
+    #[getter]
     fn failure(&self) -> Option<&str> {
         self.0.failure.as_deref()
     }
@@ -159,6 +176,19 @@ impl PySpecReport {
     /// The same as a JSON text.
     fn to_json(&self) -> String {
         self.0.to_json()
+    }
+
+    /// As one self-contained HTML document.
+    #[pyo3(signature = (title, lead = Vec::new(), code = ""), text_signature = "($self, title, lead=(), code='')")]
+    #[expect(clippy::needless_pass_by_value, reason = "what comes from Python is the function's own")]
+    fn to_html(&self, title: &str, lead: Vec<String>, code: &str) -> String {
+        self.0.to_html(title, &lead, code)
+    }
+
+    /// What there is to say after the permutations.
+    #[pyo3(signature = (width = WIDTH), text_signature = "($self, width=100)")]
+    fn conclusion(&self, width: usize) -> String {
+        self.0.conclusion(width)
     }
 
     /// The report as plain text.

@@ -22,7 +22,7 @@ pub use explanation::{Story, explain};
 pub use html::Album;
 pub(crate) use outcome::named;
 pub use outcome::{Outcome, SessionOutcome};
-pub(crate) use plain::{one_line, shortened, wrapped};
+pub(crate) use plain::{broken, one_line, shortened, wrapped};
 pub use session_report::{SessionReport, Statement};
 pub use sql::row_locks;
 pub use text::{Verbosity, WIDTH};

@@ -83,8 +83,12 @@ fn is_about_a_savepoint(step: &str) -> bool {
     ["SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"].iter().any(|command| step.starts_with(command))
 }
 
-/// Whether a step is called by what it does, `UPDATE bank_account`, and not by what it locks.
+/// Whether a step is called by what it does, `UPDATE bank_account`, or in one word, as a spec's steps are, and not by what
+/// it locks, `row 1`.
 fn is_statement(step: &str) -> bool {
+    if !step.contains(' ') {
+        return true;
+    }
     let verb = step.split(' ').next().unwrap_or_default();
     verb.len() > 2 && verb.chars().all(|character| character.is_ascii_uppercase())
 }
@@ -118,13 +122,7 @@ impl Report {
     /// The same, its sentences wrapped to `width` columns.
     #[must_use]
     pub fn to_text_within(&self, verbosity: Verbosity, width: usize) -> String {
-        let mut timeline = Timeline::new(self.names(), verbosity, width);
-        let mut text = self.heading() + &timeline.heading();
-        for line in self.events.iter().flat_map(|event| timeline.lines(event)) {
-            let _ = writeln!(text, "{line}");
-        }
-        text.push_str(&self.conclusion(width));
-        text
+        self.heading() + &self.story(verbosity, width) + &self.conclusion(width)
     }
 
     /// The sessions' names.
@@ -139,15 +137,27 @@ impl Report {
         format!("{}\n", self.server)
     }
 
+    /// The timeline: the sessions' names, and a line or more for each event.
+    pub(crate) fn story(&self, verbosity: Verbosity, width: usize) -> String {
+        let mut timeline = Timeline::new(self.names(), verbosity, width);
+        let mut text = timeline.heading();
+        for line in self.events.iter().flat_map(|event| timeline.lines(event)) {
+            let _ = writeln!(text, "{line}");
+        }
+        text
+    }
+
     /// Everything after the events: the verdict, the explanation, the server's own words, the notes; no line is longer
     /// than `width` columns, unless a word of ours is.
     #[must_use]
     pub fn conclusion(&self, width: usize) -> String {
-        let mut text = format!(
-            "\n{}\n\n{}\n",
-            wrapped(&self.verdict(), width, ""),
-            wrapped(&one_line(&self.explanation), width, "")
-        );
+        self.concluded(&self.verdict(), width)
+    }
+
+    /// The same with another verdict.
+    pub(crate) fn concluded(&self, verdict: &str, width: usize) -> String {
+        let explanation = wrapped(&one_line(&self.explanation), width, "");
+        let mut text = format!("\n{}\n\n{explanation}\n", wrapped(verdict, width, ""));
         for session in self.sessions.iter().filter(|session| session.sqlstate.is_some()) {
             let sqlstate = session.sqlstate.as_deref().unwrap_or_default();
             let message = one_line(session.message.as_deref().unwrap_or_default());

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::effect::Effect;
-use crate::report::Server;
+use crate::report::{Server, broken, one_line, wrapped};
 
 /// The table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +20,10 @@ pub struct Matrix {
     pub server: Server,
 }
 
+/// What stands before each column of the text.
+const GAP: &str = "  ";
+/// No column is broken into a narrower one.
+const NARROWEST: usize = 12;
 /// The name of the column without any change.
 pub const AS_IT_IS: &str = "as it is";
 
@@ -84,20 +88,23 @@ impl Matrix {
         serde_json::to_string_pretty(&face).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
     }
 
-    /// As plain text: a small table for each permutation.
+    /// As plain text, at most `width` columns wide: a small table for each permutation, a column for each isolation level.
     #[must_use]
-    pub fn to_text(&self) -> String {
+    pub fn to_text(&self, width: usize) -> String {
         let mut text = format!("{}\n", self.server);
         for rows in self.permutations() {
-            let mut lines =
-                vec![std::iter::once(String::new()).chain(self.columns.iter().map(ToString::to_string)).collect()];
-            lines.extend(rows.iter().map(Row::texts));
-            let (name, number) = rows.first().map_or(("", 0), |row| (row.scenario.as_str(), row.permutation));
+            let mut lines = vec![headed("", rows.iter().map(|row| row.isolation.to_owned()))];
+            lines.extend(self.columns.iter().enumerate().map(|(place, column)| {
+                let cells = rows.iter().map(|row| row.cells.get(place).map(Cell::to_text).unwrap_or_default());
+                headed(column, cells)
+            }));
+            let title = rows.first().map(|row| format!("{} {}: {}", row.scenario, row.permutation, row.order));
+            let title = wrapped(&one_line(&title.unwrap_or_default()), width, "  ");
             // Writing to a String cannot fail.
-            let _ = write!(text, "\n{name} {number}\n{}", aligned(&lines));
+            let _ = write!(text, "\n{title}\n{}", aligned(&lines, width));
         }
         self.notes.iter().for_each(|note| {
-            let _ = write!(text, "\nNote: {note}\n");
+            let _ = write!(text, "\n{}\n", wrapped(&format!("Note: {}", one_line(note)), width, "      "));
         });
         text
     }
@@ -129,17 +136,29 @@ impl Row {
     }
 }
 
-fn aligned(lines: &[Vec<String>]) -> String {
+fn headed(head: &str, cells: impl Iterator<Item = String>) -> Vec<String> {
+    std::iter::once(head.to_owned()).chain(cells).collect()
+}
+
+/// The lines as a table; where it is too wide, what is in its cells goes on below.
+fn aligned(lines: &[Vec<String>], width: usize) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| {
+    let widest = |column: usize| {
         let texts = lines.iter().filter_map(|line| line.get(column));
         texts.map(|text| text.chars().count()).max().unwrap_or_default()
     };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let first = widest(0);
+    let room = width.saturating_sub(first + GAP.len() * columns) / columns.saturating_sub(1).max(1);
+    let limits: Vec<usize> =
+        (0..columns).map(|column| if column == 0 { first } else { widest(column).min(room.max(NARROWEST)) }).collect();
     let mut text = String::new();
     for line in lines {
-        let padded = line.iter().zip(&widths).map(|(field, &width)| format!("  {field:<width$}"));
-        let _ = writeln!(text, "{}", padded.collect::<String>().trim_end());
+        let cells: Vec<Vec<String>> = line.iter().zip(&limits).map(|(cell, &limit)| broken(cell, limit, "")).collect();
+        for row in 0..cells.iter().map(Vec::len).max().unwrap_or_default() {
+            let part = |cell: &Vec<String>| cell.get(row).cloned().unwrap_or_default();
+            let padded = cells.iter().zip(&limits).map(|(cell, &limit)| format!("{GAP}{:<limit$}", part(cell)));
+            let _ = writeln!(text, "{}", padded.collect::<String>().trim_end());
+        }
     }
     text
 }
@@ -172,7 +191,12 @@ mod tests {
 
     #[test]
     fn as_text() {
-        insta::assert_snapshot!(matrix().to_text());
+        insta::assert_snapshot!(matrix().to_text(100));
+    }
+
+    #[test]
+    fn as_text_on_a_narrow_terminal() {
+        insta::assert_snapshot!(matrix().to_text(50));
     }
 
     #[test]

@@ -72,6 +72,16 @@ pub fn end_of_transaction(sql: &str) -> Option<End> {
     matches!(words[1..], [] | ["WORK" | "TRANSACTION"]).then_some(end)
 }
 
+/// Whether a step begins a transaction, and does nothing more than set it up.
+#[must_use]
+pub fn begins_transaction(sql: &str) -> bool {
+    let tokens = tokens(sql);
+    let mut statements = tokens.split(|token| token.text == ";").filter(|statement| !statement.is_empty());
+    let word = |statement: &[Token], at: usize| statement.get(at).map_or(String::new(), |token| token.text.clone());
+    let begins = |one: &[Token]| word(one, 0) == "BEGIN" || word(one, 0) == "START" && word(one, 1) == "TRANSACTION";
+    statements.next().is_some_and(begins) && statements.all(|statement| word(statement, 0) == "SET")
+}
+
 /// The settings that some SQL sets: `SET [SESSION | LOCAL] name`, in small letters.
 #[must_use]
 pub fn settings(sql: &str) -> Vec<String> {
@@ -143,7 +153,7 @@ fn dollar_quoted(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{End, end_of_transaction, settings, tokens};
+    use super::{End, begins_transaction, end_of_transaction, settings, tokens};
 
     fn texts(sql: &str) -> Vec<String> {
         tokens(sql).into_iter().map(|token| token.text).collect()
@@ -169,6 +179,16 @@ mod tests {
         assert_eq!(settings(sql), ["deadlock_timeout", "lock_timeout"]);
         assert_eq!(settings("SET"), [""; 0]);
         assert_eq!(settings("-- SET a = 1\nSELECT 'SET b = 2'"), [""; 0]);
+    }
+
+    #[test]
+    fn a_transaction_begins_with_begin_and_nothing_else() {
+        for sql in ["begin", "BEGIN; ", "START TRANSACTION READ ONLY", "BEGIN; SET LOCAL a = 1; SET b = 2;"] {
+            assert!(begins_transaction(sql), "{sql}");
+        }
+        for other in ["", ";", "START", "SET a = 1; BEGIN", "BEGIN; SELECT 1", "BEGIN; COMMIT", "SELECT 'BEGIN'"] {
+            assert!(!begins_transaction(other), "{other}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django_lockstep._core import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from django.core.management.base import OutputWrapper
     from django.core.management.color import Style
@@ -69,11 +69,19 @@ class View:
             self._heading = ""
             self.write(f"{before}{paint(told)}{after}".rstrip() + "\n")
 
-    def conclude(self, report: Report) -> None:
-        """Tell the verdict, and why."""
+    def part(self, heading: str, sessions: Sequence[str]) -> None:
+        """Tell that a part of the run begins, of these sessions."""
+        self._timeline = Timeline(sessions, self._verbosity, self._columns(None))
+        self._heading = self._timeline.heading()
         if self._verbosity > 0:
-            paint = self._paint("SUCCESS" if report.deadlocked else "WARNING")
-            verdict, blank, rest = report.conclusion(self._columns(WIDTH)).lstrip("\n").partition("\n\n")
+            self.write(f"\n{heading}\n")
+
+    def conclude(self, report: Report, verdict: str | None = None, *, well: bool | None = None) -> None:
+        """Tell the verdict, or this one, and why. ``well``: whether it is as it should be; if unsaid, a deadlock is."""
+        if self._verbosity > 0:
+            paint = self._paint("SUCCESS" if (report.deadlocked if well is None else well) else "WARNING")
+            conclusion = report.conclusion(self.columns, verdict).lstrip("\n")
+            verdict, blank, rest = conclusion.partition("\n\n")
             told = "\n".join(paint(line) for line in verdict.split("\n"))
             self.write(f"\n{told}{blank}{rest}")
 
@@ -102,6 +110,16 @@ class View:
                     nowhere = os.open(os.devnull, os.O_WRONLY)
                     os.dup2(nowhere, sys.stdout.fileno())
                     os.close(nowhere)
+
+    @property
+    def columns(self) -> int:
+        """How wide running text is to be."""
+        return self._columns(WIDTH)
+
+    @property
+    def terminal_columns(self) -> int | None:
+        """How wide the terminal is, if it is one."""
+        return self._columns(None) if self._stdout.isatty() else None
 
     def _columns(self, most: int | None) -> int:
         """Return how wide the terminal is; where there is none, what a report has."""

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{Tale, drawn, mood};
 use crate::report::Report;
-use crate::report::plain::one_line;
+use crate::report::plain::{lines, one_line};
 
 /// A report on the page.
 struct Chapter {
@@ -28,6 +28,7 @@ pub struct Album {
     title: String,
     mood: &'static str,
     lead: Vec<String>,
+    code: String,
     facts: Vec<(String, String)>,
     chapters: Vec<Chapter>,
 }
@@ -41,9 +42,17 @@ impl Album {
             title: named(title, "Reports"),
             mood: if calm { "calm" } else { "deadlock" },
             lead: lead.iter().map(|paragraph| one_line(paragraph)).collect(),
+            code: String::new(),
             facts: Vec::new(),
             chapters: Vec::new(),
         }
+    }
+
+    /// Shows some code below what it has to say.
+    #[must_use]
+    pub fn code(mut self, code: &str) -> Self {
+        self.code = lines(code);
+        self
     }
 
     /// Adds a fact to the list below the title.

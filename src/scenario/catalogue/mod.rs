@@ -22,6 +22,8 @@ mod table;
 
 pub use table::table;
 
+use serde::Serialize;
+
 use super::effect::Effect;
 use super::lock::Isolation;
 use super::spec::{Spec, SpecError, parse};
@@ -45,6 +47,16 @@ pub struct Scenario {
     pub expectations: Vec<Expectation>,
     /// What to run.
     pub spec: Spec,
+}
+
+/// What a permutation is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shows {
+    /// What goes wrong.
+    Problem,
+    /// The way out.
+    Fix,
 }
 
 /// What to expect of a permutation.
@@ -73,5 +85,11 @@ impl Scenario {
     /// Reads a file of the catalogue: its header, and the spec below it.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
         header::read(text, parse(text)?)
+    }
+
+    /// What each permutation is there for.
+    #[must_use]
+    pub fn shows(&self) -> Vec<Shows> {
+        self.expectations.iter().map(|one| if one.fixed { Shows::Fix } else { Shows::Problem }).collect()
     }
 }

@@ -17,7 +17,8 @@ from django_lockstep.management.arguments import add_arguments, check_options, e
 from django_lockstep.management.log import chosen, faces_of, reports_of
 from django_lockstep.management.model import Target, target_of
 from django_lockstep.management.repeat import Repetition, repeat
-from django_lockstep.management.specs import Stage, mode_of, run_mode
+from django_lockstep.management.specs import mode_of, run_mode
+from django_lockstep.management.stage import Stage
 from django_lockstep.management.view import View, face_of
 
 if TYPE_CHECKING:
@@ -86,13 +87,11 @@ class Command(BaseCommand):
 
     def _run_mode(self, mode: str, stack: ExitStack, options: dict[str, Any]) -> None:
         """Run what is not a plain deadlock: scenarios and specs."""
-        deliver, view = self._delivery(stack, options), self._view(options)
-        shown = options["verbosity"] > 0 and (options["format"] == "text" or options["output"])
         stage = Stage(
             options=options,
             dsn=lambda: self._source(stack, None, options)[0],
-            show=view.write if shown else lambda _: None,
-            deliver=deliver,
+            deliver=self._delivery(stack, options),
+            view=self._view(options),
             ask=self._ask,
             stderr=self.stderr,
         )
