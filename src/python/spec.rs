@@ -8,7 +8,7 @@ use super::report::{PyReport, PyServer};
 use super::{arguments, errors};
 use crate::connection::conninfo::{Conninfo, SystemEnvironment};
 use crate::error::Error;
-use crate::isolation::{SpecOptions, SpecReport, SpecRequest, heading, run_spec};
+use crate::isolation::{PermutationReport, SpecOptions, SpecReport, SpecRequest, heading, run_spec};
 use crate::report::WIDTH;
 use crate::scenario::catalogue::Shows;
 use crate::scenario::spec::{Spec, SpecError, parse};
@@ -148,7 +148,7 @@ impl PySpecReport {
     }
     #[getter]
     fn verdicts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.0.permutations.iter().map(|permutation| permutation.verdict()))
+        PyTuple::new(py, self.0.permutations.iter().map(PermutationReport::verdict))
     }
     #[getter]
     fn failure(&self) -> Option<&str> {
