@@ -162,6 +162,29 @@ def table(dsn: str, witness: Connection) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def orm(server_dsn: str) -> Iterator[str]:
+    """The database that callables run on; yields its DSN."""
+    from orm.database import orm_on
+
+    with orm_on(server_dsn) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def clean_orm(orm: str) -> Iterator[str]:
+    """The same with empty tables; after the test, no connection, thread or file more than before."""
+    from django.db import connections
+    from orm.database import emptied, sessions_of
+
+    before = NothingLeftHere()
+    yield orm
+    emptied()
+    connections.close_all()
+    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
+    before.check()
+
+
+@pytest.fixture(scope="module")
 def tellers(server_dsn: str) -> Iterator[None]:
     """A database for callables, and aliases of ordinary roles: see ``tellers``."""
     from tellers import tellers_on

@@ -9,32 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connections, transaction
-from orm.database import emptied, orm_on, sessions_of
+from django.db import transaction
 from orm.models import Account
-from witness import NothingLeftHere, wait_until
 
 from django_lockstep.testing import LockstepMixin, assert_deadlocks, assert_no_deadlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture(scope="module", autouse=True)
-def orm(server_dsn: str) -> Iterator[str]:
-    with orm_on(server_dsn) as dsn:
-        yield dsn
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(orm: str) -> Iterator[None]:
-    before = NothingLeftHere()
-    yield
-    emptied()
-    connections.close_all()
-    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
-    before.check()
+pytestmark = pytest.mark.usefixtures("clean_orm")
 
 
 def accounts() -> None:

@@ -6,22 +6,16 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connections, models, transaction
-from orm.database import emptied, orm_on
+from django.db import models, transaction
 from orm.models import Account, Tag
 
 from django_lockstep.testing import explore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
-@pytest.fixture(scope="module", autouse=True)
-def orm(server_dsn: str) -> Iterator[None]:
-    with orm_on(server_dsn):
-        yield
-        emptied()
-        connections.close_all()
+pytestmark = pytest.mark.usefixtures("clean_orm")
 
 
 def rows() -> None:

@@ -6,36 +6,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import OperationalError, connections, models, transaction
-from orm.database import emptied, orm_on, sessions_of
+from django.db import OperationalError, models, transaction
 from orm.models import Account, Child, Group, Note, Parent, Person, Tag
-from witness import RUNS, NothingLeftHere, wait_until
+from witness import RUNS
 
 from django_lockstep.testing import Ensemble, run_together
 from django_lockstep.testing.guards import dsn_of_free_alias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from django_lockstep import Report
 
 Shape = tuple["Callable[[], object]", "Callable[[], object]"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def orm(server_dsn: str) -> Iterator[str]:
-    with orm_on(server_dsn) as dsn:
-        yield dsn
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(orm: str) -> Iterator[None]:
-    before = NothingLeftHere()
-    yield
-    emptied()
-    connections.close_all()
-    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
-    before.check()
+pytestmark = pytest.mark.usefixtures("clean_orm")
 
 
 def rows() -> None:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 from child import Child
 from django.db import connection, connections, transaction
-from orm.database import emptied, orm_on, sessions_of
+from orm.database import sessions_of
 from orm.models import Account
-from witness import NothingLeftHere, wait_until
+from witness import wait_until
 
 from django_lockstep.testing import Ensemble, run_together
 from django_lockstep.testing.guards import dsn_of_free_alias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from django_lockstep import Report
 
@@ -41,22 +41,10 @@ DJANGO = f"""
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def orm(server_dsn: str) -> Iterator[str]:
-    with orm_on(server_dsn) as dsn:
-        yield dsn
-
-
 @pytest.fixture(autouse=True)
-def accounts(orm: str) -> Iterator[None]:
-    before = NothingLeftHere()
+def accounts(clean_orm: str) -> None:  # noqa: ARG001
     Account.objects.bulk_create([Account(pk=1), Account(pk=2), Account(pk=3)])
     connections.close_all()
-    yield
-    emptied()
-    connections.close_all()
-    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
-    before.check()
 
 
 def place() -> str:

@@ -16,35 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
-from orm.database import emptied, orm_on, sessions_of
 from orm.models import Account
-from witness import RUNS, NothingLeftHere, wait_until
+from witness import RUNS
 
 from django_lockstep.exceptions import UsageError
 from django_lockstep.testing import run_together, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from django_lockstep import Report
 
 
-@pytest.fixture(scope="module", autouse=True)
-def orm(server_dsn: str) -> Iterator[str]:
-    with orm_on(server_dsn) as dsn:
-        yield dsn
-
-
 @pytest.fixture(autouse=True)
-def accounts(orm: str) -> Iterator[None]:
-    before = NothingLeftHere()
+def accounts(clean_orm: str) -> None:  # noqa: ARG001
     Account.objects.bulk_create([Account(pk=1), Account(pk=2)])
     connections.close_all()
-    yield
-    emptied()
-    connections.close_all()
-    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
-    before.check()
 
 
 @pytest.fixture(params=["by the kernel", "by frames"])

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from django.db import connection, connections, models, transaction
-from orm.database import emptied, orm_on, sessions_of
 from orm.models import Account
-from witness import NothingLeftHere, leftovers, wait_until
+from witness import leftovers, wait_until
 
 from django_lockstep import LockstepError
 from django_lockstep.exceptions import Refused, UsageError
@@ -21,28 +20,13 @@ from django_lockstep.testing import Ensemble, run_together
 from django_lockstep.testing.guards import dsn_of_free_alias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django_lockstep import Event, Report
 
 
-@pytest.fixture(scope="module")
-def orm(server_dsn: str) -> Iterator[str]:
-    with orm_on(server_dsn) as dsn:
-        yield dsn
-
-
 @pytest.fixture(autouse=True)
-def accounts(orm: str) -> Iterator[None]:
-    """Two accounts; and after the test, no connection, thread or file more than before."""
-    before = NothingLeftHere()
+def accounts(clean_orm: str) -> None:  # noqa: ARG001
     Account.objects.bulk_create([Account(pk=1), Account(pk=2)])
     connections.close_all()
-    yield
-    emptied()
-    connections.close_all()
-    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
-    before.check()
 
 
 def transfer(source: int, target: int, amount: int = 30) -> int:
