@@ -48,7 +48,7 @@ def refused(**keywords: Any) -> str:
         ((1, True), "True is not the id"),
         ((1, 2**63), f"{2**63} is not the id"),
         (5, "integers"),
-        (object(), "integers"),
+        (len, "integers"),
     ],
     ids=repr,
 )
