@@ -58,5 +58,5 @@ class Child:
 
     def ended(self) -> tuple[int, str]:
         """Wait for its end; return its status and what it wrote to stderr."""
-        errors = self.process.communicate(timeout=60)[1]
+        errors = self.process.communicate(timeout=300)[1]
         return self.process.returncode, errors

@@ -63,7 +63,7 @@ class Shop:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=300,  # for a defect
             cwd=self.folder,
             env=self.environment(**environment),
             check=False,

@@ -171,6 +171,11 @@ impl Member {
         matches!(self.phase, Phase::Running { seen: Some(_), .. })
     }
 
+    /// Its backend, when its step is on its way and no wait of it has been told.
+    pub(super) fn waits_unseen(&self) -> Option<i32> {
+        self.running_pid().filter(|_| self.statements.last().is_some_and(|statement| !statement.waited))
+    }
+
     /// Whether its step is on its way and nothing is known of it now.
     pub(super) fn is_undecided(&self) -> bool {
         matches!(self.phase, Phase::Running { seen: None | Some(Seen { in_doubt: true, .. }), .. })

@@ -90,7 +90,7 @@ impl Run<'_> {
         if result.error().is_some_and(|error| error.sqlstate == "40P01") && self.edges_at_deadlock.is_none() {
             self.edges_at_deadlock = Some(self.edges());
         }
-        self.tell_an_unseen_wait(index, result, seconds);
+        self.tell_unseen_waits(result, seconds);
         let Some(member) = self.members.get_mut(index) else { return };
         if backend_pid.is_some() {
             member.move_to(backend_pid);
@@ -112,17 +112,17 @@ impl Run<'_> {
         self.journal.record(told);
     }
 
-    /// Whoever is aborted with 40P01 has waited. With a short `deadlock_timeout` that is over before the observer looks; then
-    /// the server's own account of it tells for whom.
-    fn tell_an_unseen_wait(&mut self, index: usize, result: &StepResult, seconds: f64) {
-        let Some(member) = self.members.get(index) else { return };
+    /// Whoever is in the server's account of a 40P01 has waited. With a short `deadlock_timeout` that is over before the
+    /// observer looks; then the account itself tells for whom.
+    fn tell_unseen_waits(&mut self, result: &StepResult, seconds: f64) {
         let Some(error) = result.error().filter(|error| error.sqlstate == "40P01") else { return };
-        let was_seen = member.statements.last().is_none_or(|statement| statement.waited);
-        let Some(pid) = member.running_pid().filter(|_| !was_seen) else { return };
         let edges = edges_of(error.detail.as_deref().unwrap_or_default());
-        let holders: Vec<i32> = edges.iter().filter(|edge| edge.waiter == pid).map(|edge| edge.holder).collect();
-        if !holders.is_empty() {
-            self.tell_waiting(index, &holders, None, seconds);
+        for index in 0..self.members.len() {
+            let Some(pid) = self.members.get(index).and_then(Member::waits_unseen) else { continue };
+            let holders: Vec<i32> = edges.iter().filter(|edge| edge.waiter == pid).map(|edge| edge.holder).collect();
+            if !holders.is_empty() {
+                self.tell_waiting(index, &holders, None, seconds);
+            }
         }
     }
 
