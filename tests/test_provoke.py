@@ -281,6 +281,8 @@ def test_refuses_what_makes_no_sense() -> None:
                 pytest.fail("the block was entered")
     with pytest.raises(UsageError, match="cannot be locked in mode 'FIRM'"):
         TableLock(Account, "FIRM")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="cannot have the key '7'"):
+        AdvisoryLock("7")  # type: ignore[arg-type]
 
 
 def test_refuses_rows_that_somebody_else_holds() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection, connections, models, transaction
 from orm.models import Account
 from witness import leftovers, wait_until
@@ -259,6 +260,36 @@ def test_it_refuses_inside_atomic() -> None:
 def test_it_teaches_about_mistakes(arguments: Any, keywords: Any, message: str) -> None:
     with pytest.raises(LockstepError, match=message):
         run_together(*arguments, **keywords)
+
+
+async def _counts() -> int:
+    return await Account.objects.acount()
+
+
+def _yields() -> Iterator[int]:
+    yield Account.objects.count()
+
+
+def test_what_runs_nothing_when_it_is_called_is_refused() -> None:
+    for function, message in ((_counts, "async function"), (_yields, "generator function")):
+        for given in (function, partial(function)):
+            with pytest.raises(UsageError, match=message):
+                run_together(forth, given)  # type: ignore[arg-type]
+    report = run_together(forth, lambda: _counts())
+    assert isinstance(report.sessions[1].exception, UsageError)
+    assert report.outcome == "error"
+    report = run_together(forth, async_to_sync(_counts))
+    assert report.sessions[1].result == 2
+    assert [event.session for event in report.events if event.kind == "request"].count(
+        report.sessions[1].name
+    ) == 1
+
+
+def test_a_callable_that_takes_no_step_is_told_of() -> None:
+    report = run_together(forth, lambda: 1)
+    assert report.notes == (
+        "B took no step: its code asked the server nothing in its own thread by Django's connections.",
+    )
 
 
 def test_a_callable_that_does_not_come_back_is_named_and_left_behind(orm: str) -> None:

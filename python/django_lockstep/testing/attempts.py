@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django_lockstep.testing.ensemble import Ensemble
-from django_lockstep.testing.guards import dsn_of_free_alias
+from django_lockstep.testing.guards import dsn_of_free_alias, refuse_too_few
 from django_lockstep.testing.names import names_of, numbers_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def attempts(
     Left out, the orders are those that are strictly in turns: one for each session that can be the first. ``setup`` is
     called before each run, in the calling thread.
     """
+    refuse_too_few(callables)
     names = names_of(callables)
     orders = {f"in turns, {name} first": [number] for number, name in enumerate(names)}
     if order is not None:

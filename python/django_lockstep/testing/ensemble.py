@@ -104,6 +104,11 @@ class Ensemble:
                 notes.append(
                     f"{session.name} came to no other gate: when the run was ended it was at {where}.{behind}"
                 )
+        notes += [
+            f"{session.name} took no step: its code asked the server nothing in its own thread by Django's connections."
+            for session in self._sessions
+            if session.took_no_step() and not self._whereabouts  # else it was not given the time
+        ]
         return notes, [(session.result, session.exception) for session in self._sessions]
 
     def settle(self) -> None:

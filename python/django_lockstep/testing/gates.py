@@ -44,6 +44,7 @@ class Steps:
         self.pooled = pooled
         self.deadlock_timeout = deadlock_timeout
         self.at_gate = False
+        self.taken = 0
         self._raw: Any = None
         self._pid: int | None = None
         self._within = False
@@ -71,6 +72,7 @@ class Steps:
                 return act()
             raise Stopped
         self._within = True
+        self.taken += 1
         try:
             self._prepare(kind)
             result = act()

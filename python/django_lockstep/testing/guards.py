@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
 from django_lockstep.dsn import dsn_from_alias
-from django_lockstep.exceptions import Refused
+from django_lockstep.exceptions import Refused, UsageError
 from django_lockstep.testing.fork import refuse_inherited
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def refuse_too_few(functions: Sequence[Callable[[], Any]]) -> None:
+    """Raise ``UsageError`` unless these are two callables or more, each of which does something when it is called."""
+    if len(functions) < 2:
+        hint = "Give two callables or more."
+        raise UsageError(f"There is nothing to run together. {hint}", hint=hint)
+    for function in functions:
+        refuse_uncallable(function)
+
+
+def refuse_uncallable(function: Callable[[], Any]) -> None:
+    """Raise ``UsageError`` unless calling it does what it is for."""
+    if not callable(function):
+        hint = "Give functions without arguments, such as lambda: transfer(1, 2)."
+        raise UsageError(f"{function!r} cannot be called. {hint}", hint=hint)
+    inner = function
+    while isinstance(inner, partial):
+        inner = inner.func
+    name = getattr(inner, "__qualname__", repr(inner))
+    if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
+        hint = f"Give async_to_sync({getattr(inner, '__name__', 'function')}), of asgiref.sync."
+        raise UsageError(f"{name} is an async function: calling it runs nothing. {hint}", hint=hint)
+    if inspect.isgeneratorfunction(inner):
+        hint = "Give a function that goes through what it yields, such as lambda: list(…)."
+        raise UsageError(f"{name} is a generator function: calling it runs nothing. {hint}", hint=hint)
 
 
 def dsn_of_free_alias(using: str, what: str) -> str:

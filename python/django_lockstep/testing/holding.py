@@ -50,6 +50,12 @@ class AdvisoryLock:
     key: int
     second_key: int | None = None
 
+    def __post_init__(self) -> None:
+        for key in (self.key, 0 if self.second_key is None else self.second_key):
+            if not isinstance(key, int) or isinstance(key, bool):
+                hint = "Give a whole number, or two."
+                raise UsageError(f"An advisory lock cannot have the key {key!r}. {hint}", hint=hint)
+
 
 Lockable = Union["models.QuerySet[Any, Any]", models.Model, type[models.Model], TableLock, AdvisoryLock]
 """A queryset's rows, a saved instance's row, all rows of a model, a table, or an advisory lock."""

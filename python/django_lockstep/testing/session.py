@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
+from django_lockstep.exceptions import UsageError
 from django_lockstep.testing import driver
 from django_lockstep.testing.gates import Steps, Stopped, gated
 from django_lockstep.testing.source import source_of, source_of_thread
@@ -71,6 +73,10 @@ class Session:
     def is_done(self) -> bool:
         """Whether its thread is through with what it was given."""
         return self._done.is_set()
+
+    def took_no_step(self) -> bool:
+        """Whether its code came to its end without any step."""
+        return self.is_done() and self.exception is None and self._steps is not None and not self._steps.taken
 
     def where(self) -> str | None:
         """Return where its code is, if it is neither at its gate, nor within a step, nor through."""
@@ -154,7 +160,7 @@ class Session:
             with ExitStack() as stack:
                 for connection in self._connections:
                     stack.enter_context(gated(connection, steps))
-                self.result = function()
+                self.result = _finished(function())
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 what a callable raises is told by the report
@@ -189,3 +195,12 @@ class Session:
                     self._renew(connection)  # psycopg's pool hands it to others of this process
                 connection.close()
             del connections[connection.alias]
+
+
+def _finished(result: Any) -> Any:
+    """Return what a callable returned, unless it has only begun."""
+    if inspect.iscoroutine(result):
+        result.close()
+        hint = "Give async_to_sync(…) of asgiref.sync around it."
+        raise UsageError(f"The callable returned a coroutine, which has run nothing. {hint}", hint=hint)
+    return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 from django_lockstep.exceptions import NotSurvived
+from django_lockstep.testing.guards import refuse_uncallable
 from django_lockstep.testing.provoke import is_deadlock, provoke_deadlock
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def assert_survives_deadlock(
     survival = _Survival(**provocation)
     if code is None:
         return survival
+    refuse_uncallable(code)
     with survival:
         code()
     return survival

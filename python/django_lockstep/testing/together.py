@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS
 
-from django_lockstep.exceptions import UsageError
 from django_lockstep.testing.ensemble import Ensemble
-from django_lockstep.testing.guards import dsn_of_free_alias
+from django_lockstep.testing.guards import dsn_of_free_alias, refuse_too_few
 from django_lockstep.testing.names import names_of, numbers_of
 
 if TYPE_CHECKING:
@@ -49,13 +48,7 @@ def run_together(
         ConnectionFailed: No connection could be made.
         CallTimeout: ``timeout`` ran out before the first step. (Later, that is ``Report.outcome``.)
     """
-    if len(callables) < 2:
-        raise UsageError("There is nothing to run together. Give two callables or more.")
-    for function in callables:
-        if not callable(function):
-            raise UsageError(
-                f"{function!r} cannot be called. Give functions without arguments, such as lambda: transfer(1, 2)."
-            )
+    refuse_too_few(callables)
     names = names_of(callables)
     numbers = None if order is None else numbers_of(order, names)
     dsn = dsn_of_free_alias(using, "run_together")
