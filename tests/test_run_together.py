@@ -274,7 +274,7 @@ def test_what_runs_nothing_when_it_is_called_is_refused() -> None:
     for function, message in ((_counts, "async function"), (_yields, "generator function")):
         for given in (function, partial(function)):
             with pytest.raises(UsageError, match=message):
-                run_together(forth, given)  # type: ignore[arg-type]
+                run_together(forth, given)
     report = run_together(forth, lambda: _counts())
     assert isinstance(report.sessions[1].exception, UsageError)
     assert report.outcome == "error"
