@@ -21,6 +21,8 @@ from django_lockstep.testing import Ensemble, run_together
 from django_lockstep.testing.guards import dsn_of_free_alias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from django_lockstep import Event, Report
 
 
