@@ -76,9 +76,10 @@ format: .venv/.lint ## format both languages
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: .venv/.built .venv/.docs ## build the documentation in target/docs, and check its links
+docs: .venv/.built .venv/.docs ## build the documentation in target/docs; check its links, and each page in a browser
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -d target/doctrees docs target/docs
 	$(BIN)/lychee --offline --include-fragments --no-progress target/docs
+	$(BIN)/python tools/pages_check.py target/docs
 
 # MATRIX_ARGS: --ends, --python 3.12, --nothing-missing (see noxfile.py).
 matrix: .venv/.built .venv/.matrix ## run the support matrix, as far as this machine has it: MATRIX_ARGS="--ends"

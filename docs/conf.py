@@ -30,6 +30,7 @@ exclude_patterns = ["extensions"]
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "smartquotes"]
 myst_heading_anchors = 4
+smartquotes_action = "q"  # a pair of dashes is an option's
 nitpicky = True
 # The standard library's and Django's own names, which are not pages of this site.
 nitpick_ignore_regex = [("py:.*", r"(?!django_lockstep).*")]

@@ -17,7 +17,18 @@ from sphinx.ext.napoleon import Config, GoogleDocstring
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+PUBLIC = (
+    "django_lockstep",
+    "django_lockstep.testing",
+    "django_lockstep.dsn",
+    "django_lockstep.embedded",
+    "django_lockstep.exceptions",
+)
+"""The modules whose names are public, each on its part of the reference."""
 
 
 class Api(Directive):
@@ -28,11 +39,12 @@ class Api(Directive):
     def run(self) -> list[nodes.Node]:
         """Return what autoapi makes of each of them."""
         module = importlib.import_module(self.arguments[0])
-        lines = []
+        lines = ["`````{eval-rst}"]  # the page is Markdown, autoapi's directives write reStructuredText
         for name in sorted(_public(module), key=lambda name: not inspect.isroutine(getattr(module, name))):
             kind = _kind(getattr(module, name))
             lines += [f".. autoapi{kind}:: {module.__name__}.{name}"]
             lines += ["   :members:", ""] if kind in {"class", "exception"} else [""]
+        lines += ["`````"]
         parent = nodes.section()
         parent.document = self.state.document
         self.state.nested_parse(StringList(lines, source=module.__name__), 0, parent)
@@ -64,8 +76,35 @@ def process(app: Sphinx, what: str, name: str, obj: object, options: object, lin
     lines[:] = GoogleDocstring(lines, Config(), app, kind, name, obj, options).lines()
 
 
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.TextElement
+) -> nodes.Element | None:
+    """Lead from where a name is defined to where it is public; what is public nowhere stays without a link."""
+    target = node.get("reftarget", "")
+    place, _, name = target.rpartition(".")
+    if not place.startswith("django_lockstep"):
+        return None
+    for module in PUBLIC:
+        if name in _public(importlib.import_module(module)):
+            shown = nodes.Text(name) if isinstance(text, nodes.Text) else type(text)("", name)
+            python, at = env.get_domain("py"), f"{module}.{name}"
+            return python.resolve_xref(env, node["refdoc"], app.builder, "obj", at, node, shown)
+    # A type of the stub is there for type checkers only.
+    is_there = name.startswith("_") or hasattr(importlib.import_module(place), name)
+    return text if is_there else None
+
+
+def dashes(_app: Sphinx, page: nodes.document) -> None:
+    """Make a dash of what Sphinx writes between a parameter and its description; two hyphens are an option's."""
+    for text in list(page.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Bring the directive, and read every docstring so."""
     app.add_directive("api", Api)
     app.connect("autodoc-process-docstring", process)
+    app.connect("missing-reference", resolve)
+    app.connect("doctree-read", dashes)
     return {"parallel_read_safe": True}

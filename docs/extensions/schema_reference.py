@@ -50,20 +50,14 @@ class Schema(Directive):
             section += nodes.paragraph(text=about)
         body = nodes.tbody()
         for field, each in schema["properties"].items():
-            optional = "" if field in schema.get("required", ()) else " (may be left out)"
-            body += nodes.row(
-                "",
-                nodes.entry("", nodes.paragraph("", "", nodes.literal(text=field))),
-                nodes.entry("", nodes.paragraph(text=shape(each))),
-                nodes.entry("", nodes.paragraph(text=each.get("description", "") + optional)),
-            )
-        head = nodes.thead("", nodes.row("", *(nodes.entry("", nodes.paragraph(text=t)) for t in COLUMNS)))
-        columns = [nodes.colspec(colwidth=width) for width in (2, 3, 6)]
-        section += nodes.table("", nodes.tgroup("", *columns, head, body, cols=3))
+            optional = "" if field in schema.get("required", ()) else " It may be left out."
+            about = nodes.paragraph(text=each.get("description", "") + optional)
+            kind = nodes.paragraph("", "", nodes.literal(text=shape(each)))
+            name = nodes.paragraph("", "", nodes.literal(text=field))
+            body += nodes.row("", nodes.entry("", name), nodes.entry("", about, kind))
+        columns = [nodes.colspec(colwidth=width) for width in (1, 3)]
+        section += nodes.table("", nodes.tgroup("", *columns, body, cols=2))
         return [section]
-
-
-COLUMNS = ("field", "value", "what it is")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
