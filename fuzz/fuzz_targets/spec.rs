@@ -1,5 +1,4 @@
-//! Any text is read as a spec or refused with its place, and what is printed is read back as the same:
-//! `cargo +nightly fuzz run spec -- -max_total_time=300`
+//! Any text is read as a spec or refused with its place, and what is printed is read back as the same: `make fuzz`.
 
 #![no_main]
 
