@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from witness import Connection
 
     from django_lockstep import Event, Server
+    from django_lockstep.embedded import EmbeddedServer
 
 DEADLOCK = """
 setup { CREATE TABLE spec_account (id int PRIMARY KEY); INSERT INTO spec_account VALUES (1), (2); }
@@ -315,6 +316,29 @@ def test_the_first_to_wait_is_the_victim_of_a_scratch_run(dsn: str) -> None:
         )
 
 
+def test_a_machine_that_is_too_busy_to_abort_the_right_one_tries_again(private_server: EmbeddedServer) -> None:
+    """As if A's process had not been given any time, until B's has looked."""
+    spec = load_spec(DEADLOCK.replace("SET LOCAL deadlock_timeout = '10s';", ""))
+    frozen: list[int] = []
+
+    def freeze(event: Event) -> None:
+        if event.kind == "waiting" and event.session == "A" and not frozen:
+            assert event.backend_pid is not None
+            frozen.append(event.backend_pid)
+            os.kill(event.backend_pid, signal.SIGSTOP)
+        if event.kind == "error" and len(frozen) == 1:
+            os.kill(frozen[0], signal.SIGCONT)
+            frozen.append(0)
+
+    report = spec.run(private_server.dsn, scratch=True, permutations=[1], on_event=freeze)
+    assert (report.effects, report.reports[0].victims) == (("40P01",), ("A",))
+    assert report.notes == (
+        "Permutation 1 was run again: PostgreSQL aborted B, although A had begun to wait before; "
+        "the machine was too busy to look at A in time.",
+    )
+    assert report.to_isolationtester().count("starting permutation") == 1
+
+
 @pytest.mark.parametrize(
     ("what_if", "effect"),
     [(None, "40P01"), ("no_key", "40P01"), ("nowait", "55P03"), ("lock_timeout", "55P03")],
@@ -395,3 +419,35 @@ def test_a_session_whose_connection_ends_is_told_as_isolationtester_tells_it(dsn
         "failed to send query for step more: no connection to the server\n\n"
     )
     assert report.failure is not None
+
+
+def test_what_is_not_utf_8_is_marked_and_the_rest_goes_on(dsn: str) -> None:
+    text = """session s
+        step changes { SET client_encoding = 'LATIN1'; }
+        step reads { SELECT 'caf' || chr(233) AS name, 7 AS number; }
+        step still { SELECT 8 AS number; }"""
+    report = load_spec(text).run(dsn)
+    assert report.failure is None
+    assert "\ufffd |     7\n" in report.to_isolationtester()
+    assert "     8\n(1 row)\n" in report.to_isolationtester()
+
+
+def test_a_copy_to_the_client_ends_its_session_and_says_why(dsn: str) -> None:
+    report = load_spec("session s step a { COPY (SELECT 1) TO STDOUT; } session t step b { SELECT 2 AS two; }").run(dsn)
+    (event,) = [event for event in report.reports[0].events if event.kind == "error"]
+    assert event.message is not None
+    assert event.message.endswith("as COPY FROM STDIN and TO STDOUT make it send")
+    assert "two\n---\n  2\n" in report.to_isolationtester()
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "bom.spec"
+    file.write_bytes(b"\xef\xbb\xbfsession s step a { SELECT 1; }")
+    assert load_spec(file).sessions == ("s",)
+
+
+def test_an_error_in_a_file_names_it_as_it_is_called(tmp_path: Path) -> None:
+    file = tmp_path / "bank.spec"
+    file.write_text("session s\nstep a { SELECT 1; }\nstep b")
+    with pytest.raises(UsageError, match=r"^In bank\.spec, line 3, column 7: expected \{ SQL \}, closed by \}\. "):
+        load_spec(file)

@@ -27,7 +27,7 @@ def load_spec(path_or_text: str | os.PathLike[str]) -> Spec:
         return parse_spec(path_or_text)
     path = Path(path_or_text)
     try:
-        text = path.read_bytes().decode()  # its line ends are part of the SQL
+        text = path.read_bytes().decode("utf-8-sig")  # its line ends are part of the SQL
     except (OSError, ValueError) as error:  # not UTF-8 is a ValueError
         hint = "Give the path of a .spec file, or its text."
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"

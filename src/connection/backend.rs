@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tokio::runtime::Runtime;
-use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
+use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage, SimpleQueryRow};
 
 use super::aside::{Aside, Asides};
 use super::cancel::CancelHandle;
@@ -224,7 +224,7 @@ async fn exchange(client: &Client, sql: &str) -> Exchange {
                 open = Some(ResultSet { columns, ..ResultSet::default() });
             }
             Ok(SimpleQueryMessage::Row(row)) => {
-                let values = (0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect();
+                let values = (0..row.len()).map(|index| value(&row, index)).collect();
                 open.get_or_insert_default().rows.push(values);
             }
             Ok(SimpleQueryMessage::CommandComplete(affected)) => {
@@ -233,11 +233,17 @@ async fn exchange(client: &Client, sql: &str) -> Exchange {
             Ok(_) => {}
             Err(error) => match error.as_db_error() {
                 Some(error) => reply.error = Some(error.into()),
-                None => return Exchange::Torn { reply, why: chain(&error) },
+                None => return Exchange::Torn { reply, why: odd(&error) },
             },
         }
     }
     Exchange::Complete(reply)
+}
+
+/// A field as text. A server may be made to send what is not UTF-8 (`SET client_encoding`, a database in `SQL_ASCII`); of that
+/// the driver tells nothing but that it is so.
+fn value(row: &SimpleQueryRow, index: usize) -> Option<String> {
+    row.try_get(index).map_or_else(|_| Some(char::REPLACEMENT_CHARACTER.to_string()), |text| text.map(str::to_owned))
 }
 
 /// Who hears what the server says besides its answers.
@@ -296,6 +302,15 @@ fn drive<F: Future>(
         })
         .await
     })
+}
+
+/// Why the driver gave the connection up. To COPY … FROM STDIN and TO STDOUT the server answers what nobody here reads.
+fn odd(error: &tokio_postgres::Error) -> String {
+    let why = chain(error);
+    if why.contains("unexpected message") {
+        return format!("{why}, as COPY FROM STDIN and TO STDOUT make it send");
+    }
+    why
 }
 
 /// An error with its causes: rust-postgres' own text alone is just "db error".

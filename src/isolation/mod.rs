@@ -10,6 +10,7 @@ mod outcome;
 mod permutation;
 mod pointer;
 mod report;
+mod slip;
 mod stage;
 mod text;
 mod transcript;
@@ -30,7 +31,8 @@ use crate::engine::caller::Line;
 use crate::engine::run::Run;
 use crate::engine::{Caller, Ending, Mailbox, Observer, SessionId, Step, StepResult, supervise};
 use crate::error::Error;
-use crate::scenario::spec::Spec;
+use crate::scenario::spec::{Permutation, Spec};
+use crate::scenario::sql::settings;
 use ground::Connections;
 use permutation::run_permutation;
 use stage::{Stage, Stopped};
@@ -93,6 +95,7 @@ pub(crate) fn perform(
     if let Err(error) = connections.clear() {
         notes.push(format!("{error}; what is left there, a later run removes."));
     }
+    notes.append(&mut report.notes);
     report.notes = notes;
     Ok(report)
 }
@@ -124,6 +127,12 @@ fn play(
     run.record(Ending::Complete);
     run.hush(false);
     let mut transcript = Transcript::new(spec);
+    for (index, session) in spec.sessions.iter().enumerate() {
+        // A name too long for `application_name` is told of, for example.
+        for aside in run.take_asides(SessionId(index)) {
+            transcript.notice(&session.name, &aside, None);
+        }
+    }
     let deadlock_timeout = options
         .deadlock_timeout(facts.server.may_set_deadlock_timeout)
         .unwrap_or_else(|| Duration::from_secs_f64(facts.server.deadlock_timeout));
@@ -140,24 +149,27 @@ fn play(
         cancelled: Vec::new(),
         lost: Vec::new(),
     };
-    let mut permutations = Vec::new();
+    let teller = Teller { line, facts, deadlock_timeout };
+    let may_slip = options.victims_are_in_order() && !spec.sql().flat_map(settings).any(|name| name == "deadlock_timeout");
+    let (mut permutations, mut notes) = (Vec::new(), Vec::new());
     let mut failure = None;
     for (number, order) in spec.orders().enumerate() {
         if options.only.as_ref().is_some_and(|only| !only.contains(&number)) {
             continue;
         }
-        if options.tells_permutations {
-            line.chapter(&order.to_string(), number + 1).map_err(|_| Error::Halted)?;
-        }
-        let result = run_permutation(&mut stage, &order, &mut transcript);
-        let timed_out = matches!(result, Err(Stopped::Error(Error::Timeout { .. })));
-        if timed_out {
-            stage.run.stop();
-        }
-        let record = stage.run.record(if timed_out { Ending::Timeout } else { Ending::Complete });
-        let cancelled = std::mem::take(&mut stage.cancelled);
-        let shows = options.shows.get(number).copied();
-        let done = report::permutation(number + 1, shows, &order, record, cancelled, facts, deadlock_timeout);
+        let mut tries = if may_slip { TRIES } else { 1 };
+        let (done, result) = loop {
+            let mark = transcript.mark();
+            let (done, result) = perform_order(&mut stage, &teller, number, &order, &mut transcript)?;
+            tries -= 1;
+            match slip::slip(&done.report, deadlock_timeout).filter(|_| tries > 0 && result.is_ok()) {
+                Some(slip) => {
+                    transcript.cut(mark);
+                    notes.push(slip.note(number + 1));
+                }
+                None => break (done, result),
+            }
+        };
         let mut told = Ok(());
         if options.tells_permutations {
             told = line.through(&done.report, &done.verdict());
@@ -187,7 +199,41 @@ fn play(
     run.stop();
     drop(run);
     let server = facts.server.clone();
-    Ok(SpecReport { permutations, transcript: transcript.into_text(), failure, notes: Vec::new(), server })
+    Ok(SpecReport { permutations, transcript: transcript.into_text(), failure, notes, server })
+}
+
+/// How often a permutation is run whose deadlock has another victim than it was to have.
+const TRIES: u32 = 5;
+
+/// Whom to tell of a permutation, and what is known about where it runs.
+struct Teller<'a> {
+    line: &'a Line,
+    facts: &'a Facts,
+    deadlock_timeout: Duration,
+}
+
+/// Runs one order, and tells what came of it; and whether it came to its end.
+fn perform_order(
+    stage: &mut Stage<'_, '_>,
+    teller: &Teller<'_>,
+    number: usize,
+    order: &Permutation,
+    transcript: &mut Transcript,
+) -> Result<(PermutationReport, Result<(), Stopped>), Error> {
+    if stage.options.tells_permutations {
+        teller.line.chapter(&order.to_string(), number + 1).map_err(|_| Error::Halted)?;
+    }
+    let result = run_permutation(stage, order, transcript);
+    let timed_out = matches!(result, Err(Stopped::Error(Error::Timeout { .. })));
+    if timed_out {
+        stage.run.stop();
+    }
+    let record = stage.run.record(if timed_out { Ending::Timeout } else { Ending::Complete });
+    let cancelled = std::mem::take(&mut stage.cancelled);
+    let shows = stage.options.shows.get(number).copied();
+    let done =
+        report::permutation(number + 1, shows, order, record, cancelled, teller.facts, teller.deadlock_timeout);
+    Ok((done, result))
 }
 
 /// The number of the control connection among the connections.
@@ -235,7 +281,6 @@ fn ask_each(
             }
             None => {}
         }
-        run.take_asides(id);
     }
     Ok(answers)
 }

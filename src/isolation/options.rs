@@ -143,6 +143,11 @@ impl SpecOptions {
         short.then_some(SHORT)
     }
 
+    /// Whether the waits begin so far apart that the first to wait is the victim.
+    pub(super) fn victims_are_in_order(&self) -> bool {
+        matches!(self.ground, Ground::Scratch { what_if, .. } if what_if != Some(WhatIf::LockTimeout))
+    }
+
     /// How long a step that waits for a lock is left to it before the next one is launched.
     ///
     /// In a scenario the waits begin a part of the `deadlock_timeout` apart, so that PostgreSQL's checks for a deadlock

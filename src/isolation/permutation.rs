@@ -183,6 +183,8 @@ impl Play<'_, '_, '_> {
         let waits = format!("step {}: {sql} <waiting ...>", ordered.name);
         if look == Look::First && ordered.blockers.contains(&Blocker::Once) {
             self.transcript.line(format_args!("{waits}"));
+            // It is not looked at, but it is to reach the server before the next one does.
+            self.stage.run.catch_up(session)?;
             return Ok(true);
         }
         let mut waiting = self.settle(session, &ordered.name.clone(), look != Look::Last)? == Settled::Waiting;

@@ -33,6 +33,16 @@ impl Transcript {
         self.text
     }
 
+    /// Where it ends now.
+    pub(super) fn mark(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Forgets what came after a mark.
+    pub(super) fn cut(&mut self, mark: usize) {
+        self.text.truncate(mark);
+    }
+
     /// A line of its own.
     pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Writing to a String cannot fail.

@@ -35,7 +35,8 @@ pub(super) fn parse_spec(py: Python<'_>, text: &str, name: &str) -> PyResult<PyS
 pub(super) fn told(name: &str, error: &SpecError) -> Error {
     let place = if error.line > 0 { format!(", line {}, column {}", error.line, error.column) } else { String::new() };
     Error::usage(
-        format!("{name}{place}: {}", error.message),
+        // An error's text begins with a capital, and a file's name may not.
+        format!("in {name}{place}: {}", error.message),
         "Mend the file there; the language is that of PostgreSQL's isolation tests.",
     )
 }

@@ -150,8 +150,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Hears everything that the server had said to a waiting session until now; whether it waits still.
-    fn catch_up(&mut self, session: SessionId) -> Result<bool, Error> {
+    /// Hears everything that the server had said to a session until now; whether its step is still on its way. That step has
+    /// then been sent.
+    pub fn catch_up(&mut self, session: SessionId) -> Result<bool, Error> {
         let SessionId(index) = session;
         let Some(nudge) = self.members.get(index).and_then(|member| Some(member.driver.as_ref()?.nudge.clone())) else {
             return Ok(false);

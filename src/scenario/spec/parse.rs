@@ -1,6 +1,6 @@
 //! Text to [`Spec`], by the grammar in `grammar.pest`.
 
-use pest::Parser;
+use pest::{Parser, Position};
 use pest::error::{Error, ErrorVariant, LineColLocation};
 use pest::iterators::{Pair, Pairs};
 use pest_derive::Parser;
@@ -13,6 +13,10 @@ struct Grammar;
 
 /// Reads a file and checks it. An error says where, and what was expected.
 pub fn parse(text: &str) -> Result<Spec, SpecError> {
+    if let Some(at) = text.find('\0') {
+        let (line, column) = Position::new(text, at).map_or((1, 1), |place| place.line_col());
+        return Err(SpecError { line, column, message: "a NUL character, which no SQL can have".to_owned() });
+    }
     let mut pairs = Grammar::parse(Rule::spec, text).map_err(|error| told(&error))?;
     let mut spec = Spec::default();
     let mut places = check::Places::default();
@@ -123,6 +127,7 @@ fn told(error: &Error<Rule>) -> SpecError {
 /// What a reader calls a part of the grammar.
 fn called(rule: Rule) -> &'static str {
     match rule {
+        Rule::spec => "setup { SQL } or session NAME",
         Rule::setup | Rule::session_setup | Rule::kw_setup => "setup { SQL }",
         Rule::teardown | Rule::kw_teardown => "teardown { SQL }",
         Rule::session | Rule::kw_session => "session NAME",

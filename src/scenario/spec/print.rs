@@ -101,6 +101,8 @@ permutation notice"#;
     fn errors_say_where_and_what() {
         let error = |text: &str| parse(text).unwrap_err().to_string();
         assert_eq!(error("session s1\n"), "line 2, column 1: expected setup { SQL } or step NAME { SQL }");
+        assert_eq!(error(""), "line 1, column 1: expected setup { SQL } or session NAME");
+        assert_eq!(error("session s\nstep a { é\0 }"), "line 2, column 11: a NUL character, which no SQL can have");
         assert_eq!(error("session s step a { SELECT"), "line 1, column 18: expected { SQL }, closed by }");
         assert_eq!(error("session s step a {} step a {}"), "line 1, column 21: duplicate step name: a");
         assert_eq!(
