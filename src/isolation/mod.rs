@@ -150,7 +150,8 @@ fn play(
         lost: Vec::new(),
     };
     let teller = Teller { line, facts, deadlock_timeout };
-    let may_slip = options.victims_are_in_order() && !spec.sql().flat_map(settings).any(|name| name == "deadlock_timeout");
+    let may_slip =
+        options.victims_are_in_order() && !spec.sql().flat_map(settings).any(|name| name == "deadlock_timeout");
     let (mut permutations, mut notes) = (Vec::new(), Vec::new());
     let mut failure = None;
     for (number, order) in spec.orders().enumerate() {
@@ -231,8 +232,7 @@ fn perform_order(
     let record = stage.run.record(if timed_out { Ending::Timeout } else { Ending::Complete });
     let cancelled = std::mem::take(&mut stage.cancelled);
     let shows = stage.options.shows.get(number).copied();
-    let done =
-        report::permutation(number + 1, shows, order, record, cancelled, teller.facts, teller.deadlock_timeout);
+    let done = report::permutation(number + 1, shows, order, record, cancelled, teller.facts, teller.deadlock_timeout);
     Ok((done, result))
 }
 

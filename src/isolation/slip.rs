@@ -34,14 +34,14 @@ pub(super) fn slip(report: &Report, deadlock_timeout: Duration) -> Option<Slip> 
     let end = report.events.iter().position(|event| aborted(event.kind, event.sqlstate.as_deref()))?;
     let (before, victim) = (&report.events[..end], &report.events[end]);
     let wait = |name: &str| before.iter().rposition(|event| event.kind == EventKind::Waiting && event.session == name);
-    let waits: Vec<(usize, &String)> = report.cycle.iter().map(|name| Some((wait(name)?, name))).collect::<Option<_>>()?;
+    let waits: Vec<(usize, &String)> =
+        report.cycle.iter().map(|name| Some((wait(name)?, name))).collect::<Option<_>>()?;
     let (_, first) = waits.iter().min()?;
     let (seen, _) = waits.iter().find(|(_, name)| **name == victim.session)?;
     // A cycle of lock upgrades on one table is found at once; there the last one to ask is aborted.
     let since = seen.checked_sub(1).map_or(0.0, |place| before[place].at);
     let was_timed = victim.at >= since + deadlock_timeout.as_secs_f64();
-    (was_timed && **first != victim.session)
-        .then(|| Slip { victim: victim.session.clone(), first: (*first).clone() })
+    (was_timed && **first != victim.session).then(|| Slip { victim: victim.session.clone(), first: (*first).clone() })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Text to [`Spec`], by the grammar in `grammar.pest`.
 
-use pest::{Parser, Position};
 use pest::error::{Error, ErrorVariant, LineColLocation};
 use pest::iterators::{Pair, Pairs};
+use pest::{Parser, Position};
 use pest_derive::Parser;
 
 use super::{Blocker, Permutation, PermutationStep, Session, Spec, SpecError, Step, check};
