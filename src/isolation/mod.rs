@@ -127,12 +127,8 @@ fn play(
     run.record(Ending::Complete);
     run.hush(false);
     let mut transcript = Transcript::new(spec);
-    for (index, session) in spec.sessions.iter().enumerate() {
-        // A name too long for `application_name` is told of, for example.
-        for aside in run.take_asides(SessionId(index)) {
-            transcript.notice(&session.name, &aside, None);
-        }
-    }
+    // A name too long for `application_name` is told of, for example.
+    transcript.greetings(spec, |index| run.take_asides(SessionId(index)));
     let deadlock_timeout = options
         .deadlock_timeout(facts.server.may_set_deadlock_timeout)
         .unwrap_or_else(|| Duration::from_secs_f64(facts.server.deadlock_timeout));

@@ -94,6 +94,15 @@ impl Transcript {
         true
     }
 
+    /// The notices that came to each session while it got ready.
+    pub(super) fn greetings(&mut self, spec: &Spec, mut heard: impl FnMut(usize) -> Vec<Aside>) {
+        for (index, session) in spec.sessions.iter().enumerate() {
+            for aside in heard(index) {
+                self.notice(&session.name, &aside, None);
+            }
+        }
+    }
+
     /// A notification that came to a session.
     pub(super) fn notification(&mut self, session: &str, aside: &Aside, sender: impl Fn(i32) -> Option<String>) {
         let Aside::Notification { pid, channel, payload } = aside else { return };
