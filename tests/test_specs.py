@@ -118,9 +118,9 @@ def test_a_spec_is_a_path_or_a_text(tmp_path: Path) -> None:
     [
         (
             "session s step a { SELECT 1",
-            "Spec, line 1, column 18: expected { SQL }, closed by }. Mend the file there",
+            "In spec, line 1, column 18: expected { SQL }, closed by }. Mend the file there",
         ),
-        (ONE + "\npermutation c", 'Spec, line 2, column 13: undefined step "c" specified in permutation'),
+        (ONE + "\npermutation c", 'In spec, line 2, column 13: undefined step "c" specified in permutation'),
     ],
 )
 def test_what_is_no_spec_is_told_with_its_place(text: str, sentence: str) -> None:
