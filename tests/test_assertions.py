@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import subprocess
 import sys
 import textwrap
@@ -12,7 +14,7 @@ import pytest
 from django.db import transaction
 from orm.models import Account
 
-from django_lockstep.testing import LockstepMixin, assert_deadlocks, assert_no_deadlock
+from django_lockstep.testing import LockstepMixin, assert_deadlocks, assert_no_deadlock, run_together
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,34 +45,52 @@ def back() -> None:
 def test_a_deadlock_is_asserted_and_its_report_returned() -> None:
     report = assert_deadlocks(forth, back, setup=accounts)
     assert report.deadlocked
-    assert report.sessions[1].outcome == "deadlock_victim"
+    assert sorted(session.outcome for session in report.sessions) == ["committed", "deadlock_victim"]
 
 
 def test_without_a_deadlock_the_failure_shows_the_timeline() -> None:
     with pytest.raises(AssertionError) as failed:
         assert_deadlocks(forth, partial(locks, 1), setup=accounts)
     text = str(failed.value)
-    assert text.startswith(
-        "No deadlock in the 2 orders that were tried. The last, in turns, locks first:\n\nPostgreSQL"
-    )
-    assert "NO DEADLOCK" in text
-    assert "SELECT FOR UPDATE orm_account" in text
-    with pytest.raises(AssertionError, match=r'No deadlock in the order that was tried.*the order "A A A B"'):
+    assert text == "No deadlock in 4 schedules, all that can differ."
+    with pytest.raises(AssertionError, match="No deadlock in 1 schedule, not all: one was asked for"):
         assert_deadlocks(forth, back, setup=accounts, order="A A A B")
 
 
-def test_no_deadlock_is_asserted_in_every_turn() -> None:
-    reports = assert_no_deadlock(forth, forth, setup=accounts)
-    assert [report.outcome for report in reports] == ["no_conflict", "no_conflict"]
-    firsts = [next(event.session for event in report.events) for report in reports]
-    assert firsts == ["A", "B"]
+def test_without_a_deadlock_the_failure_shows_what_was_found_instead() -> None:
+    with pytest.raises(AssertionError) as failed:
+        assert_deadlocks(forth, partial(locks, 3), setup=accounts)
+    text = str(failed.value)
+    assert text.startswith(
+        "No deadlock in 1 schedule, all that can differ.\n\nexception: locks raised DoesNotExist"
+    )
+    assert "SELECT FOR UPDATE orm_account" in text
+    assert isinstance(failed.value.__cause__, Account.DoesNotExist)
+
+
+def test_no_deadlock_is_asserted_in_every_schedule() -> None:
+    explored = assert_no_deadlock(forth, forth, setup=accounts)
+    assert (explored.findings, explored.complete, explored.contended) == ((), True, True)
+    assert explored.extent == "4 schedules, all that can differ"
+
+
+def test_no_deadlock_in_a_given_order_says_that_it_is_one() -> None:
+    explored = assert_no_deadlock(forth, forth, setup=accounts, order="A B A A")
+    assert (explored.complete, explored.stopped) == (False, "only")
 
 
 def test_a_deadlock_fails_it_and_is_shown() -> None:
     with pytest.raises(AssertionError) as failed:
         assert_no_deadlock(forth, back, setup=accounts)
     text = str(failed.value)
-    assert text.startswith("A deadlock, in turns, forth first:\n\n")
+    assert re.match(
+        r"A deadlock in schedule \d+\.\n\ndeadlock: the cycle (forth → back|back → forth) \(1 sch", text
+    )
+    replay = re.search(r'run_together\(…, order="([AB ]+)"\)\n +or: explore\(…, only="([AB ]+)"\)', text)
+    assert replay is not None
+    assert replay[1] == replay[2]
+    accounts()
+    assert run_together(forth, back, order=replay[1]).deadlocked
     assert "DEADLOCK after" in text
     assert "test_assertions.py" in text
     assert type(failed.value.__cause__).__name__ == "OperationalError"
@@ -80,13 +100,30 @@ def test_without_contention_it_fails() -> None:
     with pytest.raises(AssertionError, match="never contended") as failed:
         assert_no_deadlock(partial(locks, 1), partial(locks, 2), setup=accounts)
     assert "could not fail" in str(failed.value)
-    assert "PostgreSQL" in str(failed.value)
 
 
 def test_what_a_callable_raises_fails_it_and_is_its_cause() -> None:
-    with pytest.raises(AssertionError, match="did not get through, in turns, forth first") as failed:
+    with pytest.raises(AssertionError, match="did not get through in 1 of 1 schedule, all that") as failed:
         assert_no_deadlock(forth, partial(locks, 3), setup=accounts)
     assert isinstance(failed.value.__cause__, Account.DoesNotExist)
+
+
+def test_a_limit_that_ends_the_search_fails_it() -> None:
+    with pytest.raises(
+        AssertionError, match=r"proves nothing: 3 schedules, not all: max_schedules was reached\. Give more"
+    ):
+        assert_no_deadlock(forth, forth, setup=accounts, max_schedules=3)
+    with pytest.raises(AssertionError, match=r"max_seconds was reached\. Give more \(max_seconds=…\)"):
+        assert_no_deadlock(forth, forth, setup=accounts, max_seconds=0)
+    assert assert_no_deadlock(
+        forth, forth, setup=accounts, max_seconds=math.inf, max_schedules=math.inf
+    ).complete
+
+
+def test_a_bound_on_preemptions_is_what_was_asked_for_and_is_told() -> None:
+    explored = assert_no_deadlock(forth, forth, partial(locks, 1), setup=accounts, preemptions=1)
+    assert (explored.complete, explored.stopped) == (False, "preemptions")
+    assert "not all: others have more preemptions" in explored.extent
 
 
 def test_the_mixin_has_them() -> None:
@@ -96,10 +133,10 @@ def test_the_mixin_has_them() -> None:
         case.assertNoDeadlock(forth, back, setup=accounts)
 
 
-def test_it_asserts_the_same_200_times() -> None:
-    for _ in range(100):
-        assert assert_deadlocks(forth, back, setup=accounts).victims == ("back",)
-        assert_no_deadlock(forth, forth, setup=accounts)
+def test_it_asserts_the_same_every_time() -> None:
+    for _ in range(20):
+        assert assert_deadlocks(forth, back, setup=accounts).victims == ("forth",)
+        assert assert_no_deadlock(forth, forth, setup=accounts).schedules == 4
 
 
 def test_the_pytest_fixture(orm: str, tmp_path: Path) -> None:
@@ -138,6 +175,8 @@ def test_the_pytest_fixture(orm: str, tmp_path: Path) -> None:
         def test_deadlocks(lockstep, turn):
             lockstep.assert_deadlocks(locks(1, 2), locks(2, 1), setup=groups)
             lockstep.assert_no_deadlock(locks(1, 2), locks(1, 2), setup=groups)
+            assert not lockstep.explore(locks(1), locks(2), setup=groups).findings
+            groups()
             assert lockstep.run_together(locks(1), locks(2)).outcome == "no_conflict"
 
         @pytest.mark.django_db

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-GUIDES = ("test-my-retry", "fork", "run-together")
+GUIDES = ("test-my-retry", "fork", "run-together", "explore")
 
 
 @pytest.mark.parametrize("guide", GUIDES)

@@ -17,8 +17,7 @@ from witness import leftovers, wait_until
 
 from django_lockstep import LockstepError
 from django_lockstep.exceptions import Refused, UsageError
-from django_lockstep.testing import Ensemble, run_together
-from django_lockstep.testing.guards import dsn_of_free_alias
+from django_lockstep.testing import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,16 +94,6 @@ def test_the_explanation_tells_statements_of_one_line_from_each_other() -> None:
         for first, second in ((2, 1), (1, 2))
     ]
     assert re.search(rf"B {changed[0]} .*; A {changed[1]}", report.explanation), report.explanation
-
-
-def test_whoever_the_victim_is_when_no_time_is_spent_on_it() -> None:
-    with Ensemble(
-        ["A", "B"], dsn_of_free_alias("default", "this test"), "default", 30.0, paced=False
-    ) as both:
-        for _ in range(20):
-            report = both.run([forth, back])
-            assert report.deadlocked, report.to_text(2)
-            assert len(report.victims) == 1
 
 
 def test_an_ordered_transfer_does_not() -> None:

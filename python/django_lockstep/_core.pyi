@@ -626,17 +626,30 @@ class Timeline:
 class Gate:
     """Where a callable session's thread waits before each step. One thread's; dropping it ends the session."""
 
-    def arrive(self, kind: str, name: str, statement: str, source: str | None) -> bool:
+    def arrive(
+        self,
+        kind: str,
+        name: str,
+        statement: str,
+        source: str | None,
+        reach: list[tuple[str, str | None, str]] | None = None,
+    ) -> bool:
         """Announce a step and wait until it is released; return ``False`` when the run is over.
 
         ``kind`` is ``"opening"`` (the first statement of a transaction), ``"statement"``, ``"alone"`` (outside any
-        transaction), ``"commit"`` or ``"rollback"``. The GIL is released meanwhile.
+        transaction), ``"commit"`` or ``"rollback"``. The GIL is released meanwhile. ``reach`` is all that the statement
+        touches, where that is known: table, primary key of the only row, and how (``"read"``, ``"key share"``,
+        ``"share"``, ``"no key update"``, ``"update"``, ``"write"``, ``"delete"``, ``"insert"``).
         """
     @property
     def others_wait(self) -> bool:
         """Whether another session waited for a lock when the last step was released: then that may close a cycle."""
     def locate(self, backend_pid: int | None) -> None:
         """Tell which backend the next steps run on; ``None`` where it cannot be known."""
+    def check(self, whether: bool) -> None:
+        """Tell whether the server has looked for a deadlock around the current wait, and found none."""
+    def isolate(self, level: str) -> None:
+        """Tell the isolation level of the session's transactions, as PostgreSQL writes it."""
     def finish(self, rows: int | None = None) -> None:
         """Tell that the released step is through, and how many rows it returned or touched."""
     def fail(
@@ -664,13 +677,10 @@ class Together:
         dsn: str,
         timeout: float,
         *,
-        paced: bool = True,
         threads: Callable[[], tuple[list[str | None], bool, list[tuple[int, str | None]]]] | None = None,
     ) -> Together:
         """Connect within ``timeout`` seconds.
 
-        ``paced``: whether runs take care that it is always whoever closes a cycle who is aborted. That costs a pause
-        after each wait; without it, any session of the cycle may be the victim.
         ``threads`` is asked, in the calling thread, when a session does not come to its gate: it returns for each
         session where its code waits for another thread without limit, if it does; whether any thread that is no
         session's may do something by itself; and the backends, with the places of their code, on which such threads
@@ -760,6 +770,9 @@ class Ran:
     def serial(self) -> list[int] | None:
         """The sessions one after the other, if the schedule is equivalent to that."""
     @property
+    def written(self) -> list[str] | None:
+        """The tables and sequences that were written, if that is known."""
+    @property
     def diverged(self) -> tuple[int, int, str | None, str | None] | None:
         """The session that went another way than before, the number of its step, the statement before and now."""
 
@@ -772,7 +785,6 @@ class Search:
         names: list[str],
         deferred: list[tuple[str, str]],
         *,
-        read_committed: bool,
         preemptions: int | None,
         seed: int | None,
         depth: int,
@@ -799,3 +811,6 @@ class Search:
     @property
     def complete(self) -> bool:
         """Whether every inequivalent schedule was run."""
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is nothing left to run, as far as its bounds go."""

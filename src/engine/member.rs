@@ -74,6 +74,10 @@ pub(super) struct Member {
     pub(super) permits: Option<Sender<Permit>>,
     pub(super) driver: Option<Driver>,
     pub(super) cancelled: bool,
+    /// Whether the server has looked for a deadlock around its wait; `None` where the session does not tell.
+    pub(super) checked: Option<bool>,
+    /// The isolation level of its transactions, where it is told.
+    pub(super) isolation: Option<String>,
     /// The locks that it was last seen to hold, where the run notes them.
     pub(super) held: Vec<String>,
     /// A statement of it has ended whose locks are not noted yet.
@@ -104,6 +108,8 @@ impl Member {
             permits: Some(permits),
             driver: Some(driver),
             cancelled: false,
+            checked: None,
+            isolation: None,
             held: Vec::new(),
             locks_due: false,
             result: None,
@@ -122,6 +128,11 @@ impl Member {
         if let Some(backend_pid) = backend_pid.filter(|pid| !self.backends.contains(pid)) {
             self.backends.push(backend_pid);
         }
+    }
+
+    /// Whether its last step failed.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.result, Some(StepResult::Failed(_) | StepResult::Lost { .. }))
     }
 
     /// Whether the backend is one of its own.
@@ -143,7 +154,7 @@ impl Member {
             Phase::AtGate(_) if self.lap == Lap::Through => Standing::Left,
             Phase::AtGate(step) => Standing::AtGate(step.clone()),
             Phase::Running { released, seen: Some(Seen { at, in_doubt: false, .. }), .. } => {
-                Standing::Waiting { released: *released, seen: *at }
+                Standing::Waiting { released: *released, seen: *at, checked: self.checked }
             }
             Phase::Running { .. } => Standing::Running,
             Phase::Left => Standing::Left,

@@ -21,4 +21,4 @@ pub use run::{Run, Settled};
 pub use schedule::{Board, Decision, InOrder, Schedule, Standing};
 pub use script::{Fixed, Laps, Mailbox, Script};
 pub use session::{Driver, End, Gate, Message, Permit, SessionId, Stopped};
-pub use step::{Step, StepKind, StepResult};
+pub use step::{Access, Reach, Step, StepKind, StepResult};

@@ -39,6 +39,8 @@ pub struct Stance {
     pub blockers: Vec<i32>,
     /// Its locks.
     pub locks: Vec<HeldLock>,
+    /// Whether its transaction has a number of its own.
+    pub numbered: bool,
 }
 
 /// A backend that is not of this run.
@@ -196,14 +198,15 @@ impl Observer {
         Ok(reply.rows().iter().map(|row| column(row, 0).to_owned()).collect())
     }
 
-    /// What each of these backends waits for, holds and asks for: user relations and advisory locks.
+    /// What each of these backends waits for, holds and asks for: user relations, with their schemas, and advisory locks;
+    /// and whether it has a transaction number, which others wait for where it has locked a row.
     pub fn footholds(&mut self, pids: &[i32], leash: &Leash) -> Result<Vec<Stance>, Error> {
         let sql = format!(
             "SELECT backend, array_to_string(pg_catalog.pg_blocking_pids(backend), ' '), locktype, \
-             CASE locktype WHEN 'relation' THEN relation::regclass::text \
+             CASE locktype WHEN 'relation' THEN format('%I.%I', relnamespace::regnamespace, relname) \
              ELSE format('advisory lock [%s,%s,%s]', classid, objid, objsubid) END, mode \
              FROM pg_catalog.unnest('{}'::int[]) AS backend LEFT JOIN (pg_locks LEFT JOIN pg_class ON pg_class.oid = relation) \
-             ON pg_locks.pid = backend AND (locktype = 'advisory' OR locktype = 'relation' AND relation >= 16384 \
+             ON pg_locks.pid = backend AND (locktype = 'advisory' OR locktype = 'transactionid' AND granted OR locktype = 'relation' AND relation >= 16384 \
              AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't')) ORDER BY backend",
             array(pids)
         );
@@ -213,9 +216,12 @@ impl Observer {
             let Ok(pid) = column(row, 0).parse() else { continue };
             if found.last().is_none_or(|last| last.pid != pid) {
                 let blockers = column(row, 1).split(' ').filter_map(|pid| pid.parse().ok()).collect();
-                found.push(Stance { pid, blockers, locks: Vec::new() });
+                found.push(Stance { pid, blockers, locks: Vec::new(), numbered: false });
             }
-            if let Some(stance) = found.last_mut().filter(|_| !column(row, 2).is_empty()) {
+            let Some(stance) = found.last_mut() else { continue };
+            if column(row, 2) == "transactionid" {
+                stance.numbered = true;
+            } else if !column(row, 2).is_empty() {
                 stance.locks.push(HeldLock {
                     object: column(row, 3).to_owned(),
                     of_relation: column(row, 2) == "relation",

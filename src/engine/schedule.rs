@@ -22,6 +22,8 @@ pub enum Standing {
         released: Instant,
         /// When it was first seen to wait: the wait began before this.
         seen: Instant,
+        /// Whether the server has looked for a deadlock around it since and found none; `None` where nobody would tell.
+        checked: Option<bool>,
     },
     /// Its code waits for another thread of this process, and only another session can let it go on.
     HeldUp {
@@ -39,6 +41,10 @@ pub struct Board {
     pub standings: Vec<Standing>,
     /// When each session's last step was through.
     pub finished: Vec<Option<Instant>>,
+    /// Whether each session's last step failed.
+    pub failed: Vec<bool>,
+    /// The isolation level of each session's transactions, where it tells.
+    pub isolation: Vec<Option<String>>,
 }
 
 impl Board {
@@ -62,7 +68,7 @@ impl Board {
 
     fn waits(&self) -> impl Iterator<Item = (Instant, Instant)> {
         self.standings.iter().filter_map(|standing| match standing {
-            Standing::Waiting { released, seen } => Some((*released, *seen)),
+            Standing::Waiting { released, seen, .. } => Some((*released, *seen)),
             _ => None,
         })
     }
@@ -112,8 +118,8 @@ pub struct Foothold {
     pub blocked_by: Vec<usize>,
     /// What its transaction holds and asks for.
     pub locks: Vec<HeldLock>,
-    /// Whether its last step failed.
-    pub failed: bool,
+    /// Whether its transaction has a number of its own, as whoever locks or writes rows has.
+    pub numbered: bool,
 }
 
 /// Holds one entry of an order back, by the server's clock for the waits before it.
@@ -203,8 +209,8 @@ mod tests {
     }
 
     fn board(standings: Vec<Standing>) -> Board {
-        let finished = vec![None; standings.len()];
-        Board { standings, finished }
+        let count = standings.len();
+        Board { standings, finished: vec![None; count], failed: vec![false; count], isolation: vec![None; count] }
     }
 
     fn entry(session: usize, hold: Option<Hold>) -> Entry {
@@ -222,7 +228,7 @@ mod tests {
     #[test]
     fn passes_over_a_session_that_waits_and_then_lets_the_others_end() {
         let now = Instant::now();
-        let waiting = Standing::Waiting { released: now, seen: now };
+        let waiting = Standing::Waiting { released: now, seen: now, checked: None };
         let mut order = InOrder::new([entry(0, None)]);
         assert_eq!(order.next(&board(vec![waiting.clone(), at_gate()])), Decision::Release(SessionId(1)));
         assert_eq!(order.next(&board(vec![waiting, Standing::Left])), Decision::Rest);
@@ -231,7 +237,7 @@ mod tests {
     #[test]
     fn holds_back_until_the_first_wait_is_old_enough() {
         let began = Instant::now();
-        let waiting = Standing::Waiting { released: began, seen: began };
+        let waiting = Standing::Waiting { released: began, seen: began, checked: None };
         let pause = Duration::from_secs(60);
         let mut order = InOrder::new([entry(1, Some(Hold::AfterFirstWait { pause, at_most: None }))]);
         assert_eq!(order.next(&board(vec![waiting, at_gate()])), Decision::HoldUntil(began + pause));
@@ -240,7 +246,7 @@ mod tests {
     #[test]
     fn says_so_when_the_moment_was_missed() {
         let began = Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now);
-        let waiting = Standing::Waiting { released: began, seen: began };
+        let waiting = Standing::Waiting { released: began, seen: began, checked: None };
         let hold = Hold::AfterFirstWait { pause: Duration::ZERO, at_most: Some(Duration::from_millis(1)) };
         let mut order = InOrder::new([entry(1, Some(hold))]);
         std::thread::sleep(Duration::from_millis(2));

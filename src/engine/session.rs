@@ -48,6 +48,20 @@ pub enum Message {
         /// The backend; `None` when it cannot be known, behind a pooler and outside any transaction.
         backend_pid: Option<i32>,
     },
+    /// The server has looked for a deadlock around a session's wait and found none; or that wait is over.
+    Checked {
+        /// Who.
+        session: SessionId,
+        /// Whether it has.
+        whether: bool,
+    },
+    /// A session's transactions have this isolation level from now on.
+    Isolated {
+        /// Who.
+        session: SessionId,
+        /// As PostgreSQL writes it.
+        level: String,
+    },
     /// The server said something besides its answers.
     Aside {
         /// To whom.
@@ -85,6 +99,8 @@ impl Message {
             Self::Arrived { session, .. }
             | Self::Finished { session, .. }
             | Self::Located { session, .. }
+            | Self::Checked { session, .. }
+            | Self::Isolated { session, .. }
             | Self::Aside { session, .. }
             | Self::Left { session, .. } => session,
         }
@@ -130,6 +146,17 @@ impl Gate {
     /// Tells which backend the next steps run on, before they can wait there. A session may change it.
     pub fn locate(&self, backend_pid: Option<i32>) {
         let _ = self.messages.send(Message::Located { session: self.session, backend_pid });
+    }
+
+    /// Tells whether the server has looked for a deadlock around the session's current wait, and found none. Whoever tells
+    /// it once is expected to tell it of every wait.
+    pub fn check(&self, whether: bool) {
+        let _ = self.messages.send(Message::Checked { session: self.session, whether });
+    }
+
+    /// Tells the isolation level of the session's transactions.
+    pub fn isolate(&self, level: String) {
+        let _ = self.messages.send(Message::Isolated { session: self.session, level });
     }
 
     /// Ends the session, and says how its code ended.

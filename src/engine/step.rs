@@ -39,29 +39,69 @@ pub struct Step {
     pub sql: String,
     /// `file:line` of the user's code, where there is any.
     pub source: Option<String>,
+    /// All that it touches, where that is known before it has run; nothing known is not the same as nothing.
+    pub reach: Option<Vec<Reach>>,
+}
+
+/// Rows that a statement touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The table, with its schema.
+    pub table: String,
+    /// The primary key of the only row; `None`: any of them.
+    pub key: Option<String>,
+    /// How.
+    pub access: Access,
+}
+
+/// How a statement touches rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It reads them.
+    Read,
+    /// `SELECT … FOR KEY SHARE`, and a foreign key's check.
+    KeyShare,
+    /// `SELECT … FOR SHARE`.
+    Share,
+    /// `SELECT … FOR NO KEY UPDATE`.
+    NoKeyUpdate,
+    /// `SELECT … FOR UPDATE`.
+    Update,
+    /// UPDATE of columns that no key is made of.
+    Write,
+    /// DELETE.
+    Delete,
+    /// INSERT; the rows are new ones.
+    Insert,
 }
 
 impl Step {
     /// A statement.
     pub fn statement(name: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { kind: StepKind::Statement, name: name.into(), sql: sql.into(), source: None }
+        Self { kind: StepKind::Statement, name: name.into(), sql: sql.into(), source: None, reach: None }
     }
 
     /// The step that begins a transaction; `sql` must end with a query that returns `pg_backend_pid`.
     pub fn begin(sql: impl Into<String>) -> Self {
-        Self { kind: StepKind::Begin, name: "BEGIN".to_owned(), sql: sql.into(), source: None }
+        Self { kind: StepKind::Begin, name: "BEGIN".to_owned(), sql: sql.into(), source: None, reach: None }
     }
 
     /// COMMIT.
     #[must_use]
     pub fn commit() -> Self {
-        Self { kind: StepKind::Commit, name: "COMMIT".to_owned(), sql: "COMMIT".to_owned(), source: None }
+        Self { kind: StepKind::Commit, name: "COMMIT".to_owned(), sql: "COMMIT".to_owned(), source: None, reach: None }
     }
 
     /// ROLLBACK.
     #[must_use]
     pub fn rollback() -> Self {
-        Self { kind: StepKind::Rollback, name: "ROLLBACK".to_owned(), sql: "ROLLBACK".to_owned(), source: None }
+        Self {
+            kind: StepKind::Rollback,
+            name: "ROLLBACK".to_owned(),
+            sql: "ROLLBACK".to_owned(),
+            source: None,
+            reach: None,
+        }
     }
 }
 

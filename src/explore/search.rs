@@ -192,6 +192,12 @@ impl Search {
         self.statistics
     }
 
+    /// Whether there is nothing left to run, as far as its mode goes.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
     /// Whether every inequivalent schedule was run.
     #[must_use]
     pub fn is_complete(&self) -> bool {

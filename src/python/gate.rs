@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 
 use crate::connection::ResultSet;
-use crate::engine::{End, Gate, Step, StepKind, StepResult};
+use crate::engine::{Access, End, Gate, Reach, Step, StepKind, StepResult};
 use crate::error::ServerError;
 
 /// Where a session's thread waits before each step. One thread's; dropping it ends the session.
@@ -31,8 +31,17 @@ impl PyGate {
 #[pymethods]
 impl PyGate {
     /// Announce a step and wait until it is released; ``False`` when the run is over. The GIL is released meanwhile.
-    #[pyo3(signature = (kind, name, statement, source))]
-    fn arrive(&self, py: Python<'_>, kind: &str, name: String, statement: String, source: Option<String>) -> bool {
+    /// ``reach``: table, primary key and access of all that it touches, where that is known.
+    #[pyo3(signature = (kind, name, statement, source, reach = None))]
+    fn arrive(
+        &self,
+        py: Python<'_>,
+        kind: &str,
+        name: String,
+        statement: String,
+        source: Option<String>,
+        reach: Option<Vec<(String, Option<String>, String)>>,
+    ) -> bool {
         let kind = match kind {
             "opening" => StepKind::Opening,
             "alone" => StepKind::Alone,
@@ -40,7 +49,8 @@ impl PyGate {
             "rollback" => StepKind::Rollback,
             _ => StepKind::Statement,
         };
-        let step = Step { kind, name, sql: statement, source };
+        let reach = reach.and_then(|all| all.into_iter().map(reached).collect());
+        let step = Step { kind, name, sql: statement, source, reach };
         let Some(Ok(permit)) = py.detach(|| self.with(|gate| gate.arrive(step))) else { return false };
         self.others_wait.store(permit.others_wait, Ordering::Relaxed);
         true
@@ -56,6 +66,16 @@ impl PyGate {
     #[pyo3(signature = (backend_pid))]
     fn locate(&self, backend_pid: Option<i32>) {
         self.with(|gate| gate.locate(backend_pid));
+    }
+
+    /// Tell whether the server has looked for a deadlock around the current wait, and found none.
+    fn check(&self, whether: bool) {
+        self.with(|gate| gate.check(whether));
+    }
+
+    /// Tell the isolation level of the session's transactions.
+    fn isolate(&self, level: String) {
+        self.with(|gate| gate.isolate(level));
     }
 
     /// Tell that the released step is through, and how many rows it returned or touched.
@@ -99,4 +119,20 @@ impl PyGate {
             gate.leave(raised.map_or(End::Returned, |what| End::Raised { what, sqlstate }));
         }
     }
+}
+
+/// Nothing is known where the access is none that we know.
+fn reached((table, key, access): (String, Option<String>, String)) -> Option<Reach> {
+    let access = match access.as_str() {
+        "read" => Access::Read,
+        "key share" => Access::KeyShare,
+        "share" => Access::Share,
+        "no key update" => Access::NoKeyUpdate,
+        "update" => Access::Update,
+        "write" => Access::Write,
+        "delete" => Access::Delete,
+        "insert" => Access::Insert,
+        _ => return None,
+    };
+    Some(Reach { table, key, access })
 }

@@ -12,9 +12,10 @@ use super::session_report::Yield;
 use super::{arguments, errors};
 use crate::connection::conninfo::{Conninfo, SystemEnvironment};
 use crate::connection::{Leash, exhausted};
+use crate::engine::caller::Line;
 use crate::engine::{Driver, Gate, Schedule, SessionId, supervise};
 use crate::error::Error;
-use crate::together::{Given, Together, Told, Turns};
+use crate::together::{Given, Start, Together, Told, Turns};
 
 /// Watches runs of callables, one after the other, on one connection of its own.
 #[pyclass(name = "Together", module = "django_lockstep._core", frozen)]
@@ -27,14 +28,8 @@ pub(super) struct PyTogether {
 #[pymethods]
 impl PyTogether {
     #[new]
-    #[pyo3(signature = (dsn, timeout, *, paced = true, threads = None))]
-    fn new(
-        py: Python<'_>,
-        dsn: &str,
-        timeout: &Bound<'_, PyAny>,
-        paced: bool,
-        threads: Option<Py<PyAny>>,
-    ) -> PyResult<Self> {
+    #[pyo3(signature = (dsn, timeout, *, threads = None))]
+    fn new(py: Python<'_>, dsn: &str, timeout: &Bound<'_, PyAny>, threads: Option<Py<PyAny>>) -> PyResult<Self> {
         let timeout = seconds(py, timeout)?;
         let leash = Leash::new(Some(Instant::now() + timeout));
         let mut caller = PythonCaller::new(None, None);
@@ -43,7 +38,7 @@ impl PyTogether {
             supervise(&mut caller, &leash, |_| Together::open(conninfo, &leash))
         });
         let together = answer(py, caller, opened)?;
-        Ok(Self { together: Mutex::new(Some(together.paced(paced))), threads: Mutex::new(threads) })
+        Ok(Self { together: Mutex::new(Some(together)), threads: Mutex::new(threads) })
     }
 
     #[getter]
@@ -120,8 +115,8 @@ impl PyTogether {
 }
 
 impl PyTogether {
-    /// Runs the sessions under any schedule. The GIL is released.
-    pub(super) fn conduct(
+    /// Runs the sessions under a schedule. The GIL is released.
+    fn conduct(
         &self,
         py: Python<'_>,
         names: &[String],
@@ -130,6 +125,21 @@ impl PyTogether {
         timeout: Duration,
         on_event: Option<Py<PyAny>>,
     ) -> PyResult<Told> {
+        let conduct = |together: &mut Together, begin: &mut Start<'_>, line: &Line, leash: &Leash| {
+            together.run(names, begin, schedule, timeout, line, leash)
+        };
+        self.lead(py, (start, stopping), timeout, on_event, conduct)
+    }
+
+    /// Leads a run on this connection. The GIL is released.
+    pub(super) fn lead<T: Send>(
+        &self,
+        py: Python<'_>,
+        (start, stopping): (&Py<PyAny>, Py<PyAny>),
+        timeout: Duration,
+        on_event: Option<Py<PyAny>>,
+        conduct: impl FnOnce(&mut Together, &mut Start<'_>, &Line, &Leash) -> Result<T, Error> + Send,
+    ) -> PyResult<T> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let threads = threads.as_ref().map(|threads| threads.clone_ref(py));
         let mut caller = PythonCaller::new(None, on_event).telling_of_stop(stopping).watching(threads);
@@ -145,7 +155,7 @@ impl PyTogether {
         let told = py.detach(|| {
             let mut slot = self.together.lock().unwrap_or_else(PoisonError::into_inner);
             let together = slot.as_mut().ok_or_else(closed)?;
-            supervise(&mut caller, &leash, |line| together.run(names, &mut begin, schedule, timeout, line, &leash))
+            supervise(&mut caller, &leash, |line| conduct(together, &mut begin, line, &leash))
         });
         match failure {
             Some(failure) => Err(failure),

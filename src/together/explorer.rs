@@ -1,57 +1,93 @@
 //! The search as a schedule: asks it at every choice, and learns from the server what each step touched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::{Duration, Instant};
 
-use crate::engine::schedule::{Board, Decision, Foothold, HeldLock, Schedule, Standing};
-use crate::engine::{SessionId, Step, StepKind};
-use crate::explore::{Diverged, Footprint, Lock, Object, RowLock, Rows, Search, TableLock};
+use super::ledger::Ledger;
+use super::manner::Manner;
+use crate::engine::schedule::{Board, Decision, Foothold, Schedule, Standing};
+use crate::engine::{Reach, SessionId, Step, StepKind};
+use crate::explore::{Diverged, Footprint, Search};
 
-/// Tables whose rows are checked against each other at COMMIT: a deferrable foreign key's own, and the one it refers to.
-pub type Deferred = [(String, String)];
+/// A session that tells when the server has looked for a deadlock is waited for, unless it is silent for so long.
+const CHECK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is known of the tables, and was learnt of statements, in the course of a search.
+#[derive(Clone, Debug, Default)]
+pub struct Lore {
+    /// Tables whose rows are checked against each other at COMMIT: a deferrable foreign key's own, and the one it refers to.
+    pub deferred: Vec<(String, String)>,
+    /// Statements that were seen to touch what they were said to, and those that were not.
+    trusted: HashSet<String>,
+    mistrusted: HashSet<String>,
+}
+
+impl Lore {
+    /// Of these deferrable foreign keys.
+    #[must_use]
+    pub fn new(deferred: Vec<(String, String)>) -> Self {
+        Self { deferred, ..Self::default() }
+    }
+}
 
 /// Runs one schedule of a search.
 pub struct Explorer<'a> {
     search: &'a mut Search,
-    deferred: &'a Deferred,
-    /// Steps are known to be those of READ COMMITTED transactions.
-    read_committed: bool,
-    /// What each session's last released step was.
+    lore: &'a mut Lore,
+    /// How long a wait is left alone whose session does not tell that the server has looked for a deadlock around it.
+    pause: Duration,
+    /// What each session's last released step was, and what its transaction has done.
     steps: Vec<Option<Step>>,
-    /// What each held when all had settled last, and whether it waited.
+    ledgers: Vec<Ledger>,
+    /// Who has changed its session, so that names may mean other tables.
+    unsettled: Vec<bool>,
+    /// What the server said last, if it was asked after the last event; and who waited then.
     before: Vec<Foothold>,
     waited: Vec<bool>,
+    /// The isolation level of each session's transactions, where it was told.
+    levels: Vec<Option<String>>,
     pending: Option<usize>,
     now: Option<(Vec<Standing>, Vec<Foothold>)>,
     events: usize,
     first_failure: Option<usize>,
     diverged: Option<Diverged>,
+    written: BTreeSet<String>,
+    unbounded: bool,
 }
 
 impl<'a> Explorer<'a> {
     /// The next schedule of a search that has begun it.
-    pub fn new(search: &'a mut Search, sessions: usize, deferred: &'a Deferred, read_committed: bool) -> Self {
+    pub fn new(search: &'a mut Search, lore: &'a mut Lore, sessions: usize, pause: Duration) -> Self {
         Self {
             search,
-            deferred,
-            read_committed,
+            lore,
+            pause,
             steps: vec![None; sessions],
+            ledgers: vec![Ledger::default(); sessions],
+            unsettled: vec![false; sessions],
             before: vec![Foothold::default(); sessions],
             waited: vec![false; sessions],
+            levels: vec![None; sessions],
             pending: None,
             now: None,
             events: 0,
             first_failure: None,
             diverged: None,
+            written: BTreeSet::new(),
+            unbounded: false,
         }
     }
 
-    /// The run is over: what its last step came to is taken down.
-    pub fn finish(&mut self) {
-        let none = vec![Foothold::default(); self.steps.len()];
-        let left = vec![Standing::Left; self.steps.len()];
-        if self.pending.is_some() {
-            self.observe(&left, none);
-        }
+    /// The run is over: what its last step came to is taken down. `failed` says whose did fail.
+    pub fn finish(&mut self, failed: &[bool]) {
+        let sessions = self.steps.len();
+        let board = Board {
+            standings: vec![Standing::Left; sessions],
+            finished: vec![None; sessions],
+            failed: failed.to_vec(),
+            isolation: self.levels.clone(),
+        };
+        self.observe(&board, vec![Foothold::default(); sessions], false);
     }
 
     /// The event at which something failed first.
@@ -65,63 +101,147 @@ impl<'a> Explorer<'a> {
         self.diverged.take()
     }
 
-    fn observe(&mut self, standings: &[Standing], now: Vec<Foothold>) {
+    /// The tables and sequences that the run has written, if that is known.
+    #[must_use]
+    pub fn written(&self) -> Option<Vec<String>> {
+        (!self.unbounded).then(|| self.written.iter().cloned().collect())
+    }
+
+    /// Whether the server must be asked what the last event has touched.
+    fn must_look(&self, board: &Board, chosen: usize) -> bool {
+        let someone = board.standings.iter().any(waits) || self.waited.contains(&true);
+        someone
+            || self.steps[chosen].as_ref().is_some_and(|step| {
+                let ends = matches!(step.kind, StepKind::Commit | StepKind::Rollback);
+                let label = label(step);
+                let known = self.reach(chosen, step).is_some() && self.lore.trusted.contains(&label);
+                !ends && !known && Manner::of(&label) != Manner::Silent && !board.failed[chosen]
+            })
+    }
+
+    /// All that a step touches, where that is known beforehand.
+    fn reach<'s>(&self, session: usize, step: &'s Step) -> Option<&'s [Reach]> {
+        let known = step.reach.as_deref()?;
+        (!self.unsettled[session] && !self.lore.mistrusted.contains(&label(step))).then_some(known)
+    }
+
+    fn observe(&mut self, board: &Board, now: Vec<Foothold>, looked: bool) {
         let Some(chosen) = self.pending.take() else { return };
-        let waits = |session: usize| matches!(standings.get(session), Some(Standing::Waiting { .. }));
+        let waiting: Vec<bool> = board.standings.iter().map(waits).collect();
         let mut involved = BTreeSet::from([chosen]);
-        involved.extend((0..self.steps.len()).filter(|&session| self.waited[session] && !waits(session)));
+        involved.extend((0..self.steps.len()).filter(|&session| self.waited[session] && !waiting[session]));
         let mut footprint = Footprint::default();
         for &session in &involved {
-            footprint.join(self.touched(session, waits(session), &now));
+            let failed = board.failed[session] && !waiting[session];
+            let isolation = board.isolation[session].as_deref();
+            footprint.join(self.touched(session, (waiting[session], failed), isolation, &now, looked));
+            if self.first_failure.is_none() && failed {
+                self.first_failure = Some(self.events);
+            }
         }
         if !footprint.frees.is_empty() {
             // Whose wait was for one of these has something else to wait for now.
             let changed = |session: &usize| self.before[*session].blocked_by.iter().any(|on| involved.contains(on));
-            let others: Vec<usize> = (0..self.steps.len()).filter(|&session| waits(session)).filter(changed).collect();
+            let others: Vec<usize> =
+                (0..self.steps.len()).filter(|&session| waiting[session]).filter(changed).collect();
             involved.extend(others);
-        }
-        if self.first_failure.is_none() && involved.iter().any(|&session| now[session].failed && !waits(session)) {
-            self.first_failure = Some(self.events);
         }
         self.events += 1;
         self.search.observe(involved, footprint);
-        self.waited = (0..self.steps.len()).map(waits).collect();
+        self.waited = waiting;
         self.before = now;
     }
 
-    /// What a session's step has touched: by the locks that it holds now and held before.
-    fn touched(&self, session: usize, waits: bool, now: &[Foothold]) -> Footprint {
-        let Some(step) = &self.steps[session] else { return Footprint::unknown() };
-        let (before, after) = (&self.before[session].locks, &now[session].locks);
-        let failed = now[session].failed && !waits;
-        let ends = matches!(step.kind, StepKind::Commit | StepKind::Rollback) && !waits;
-        let mut footprint = Footprint { frees: locks_of(before), ..Footprint::default() };
-        if failed || !self.read_committed || step.kind == StepKind::Alone || is_opaque(&step.sql) {
-            footprint.unknown = true;
-            return footprint;
-        }
-        if waits {
-            footprint.waits = BTreeMap::from([(session, reach(session, now))]);
-        }
-        let written = before.iter().filter(|lock| lock.mode == "RowExclusiveLock").map(|lock| lock.object.clone());
-        let written: BTreeSet<String> = written.collect();
-        if step.kind == StepKind::Commit {
-            footprint.publishes = written.iter().map(|table| (table.clone(), Rows::All)).collect();
-            for other in self.deferred.iter().flat_map(|(one, other)| [(one, other), (other, one)]) {
-                if written.contains(other.0) {
-                    footprint.takes.insert(rows_of(other.1, RowLock::KeyShare));
-                    footprint.reads.insert((other.1.clone(), Rows::All));
-                }
+    /// What a session's step has touched, and what its transaction comes to by it.
+    fn touched(
+        &mut self,
+        session: usize,
+        (waits, failed): (bool, bool),
+        isolation: Option<&str>,
+        now: &[Foothold],
+        looked: bool,
+    ) -> Footprint {
+        let Some(step) = self.steps[session].clone() else { return Footprint::unknown() };
+        let held = &now[session].locks;
+        let mut reach = self.reach(session, &step).map(<[Reach]>::to_vec);
+        let mut ledger = std::mem::take(&mut self.ledgers[session]);
+        if let Some(known) = reach.as_ref().filter(|_| looked && !failed && step.kind != StepKind::Alone) {
+            if ledger.goes_beyond(held, known) {
+                self.lore.mistrusted.insert(label(&step));
+                reach = None;
+            } else if !waits {
+                self.lore.trusted.insert(label(&step));
             }
         }
-        if !ends {
-            footprint.takes.extend(locks_of(after));
-            footprint.reads.extend(after.iter().map(|lock| (lock.object.clone(), Rows::All)));
-            // What a savepoint's end has let go.
-            let kept = locks_of(after);
-            footprint.frees.retain(|lock| !kept.contains(lock));
+        let manner = Manner::of(&label(&step));
+        if manner == Manner::Opaque {
+            ledger.opaque = true;
+            self.unsettled[session] = true;
         }
+        let mut footprint = match (step.kind, reach) {
+            (StepKind::Commit, _) if !waits && !failed => std::mem::take(&mut ledger).commit(&self.lore.deferred),
+            (StepKind::Rollback, _) if !waits => {
+                Footprint { frees: std::mem::take(&mut ledger).taken(), ..Footprint::default() }
+            }
+            (StepKind::Alone, Some(reach)) => {
+                self.written.extend(reach.iter().map(|one| one.table.clone()));
+                self.lore.trusted.insert(label(&step));
+                Ledger::alone(&reach, waits)
+            }
+            (StepKind::Alone, None) => {
+                self.unbounded = true;
+                Footprint::unknown()
+            }
+            (_, Some(reach)) => ledger.reach(&reach),
+            (_, None) if manner == Manner::Silent => Footprint::default(),
+            (StepKind::Commit, None) if waits => ledger.commit(&self.lore.deferred),
+            (_, None) => {
+                self.unbounded |= failed;
+                let mut footprint = ledger.locks(held);
+                if manner == Manner::Undoing {
+                    footprint.frees.extend(ledger.taken());
+                }
+                footprint
+            }
+        };
+        self.unbounded |= ledger.opaque || manner == Manner::Opaque;
+        self.written.extend(ledger.written().cloned());
+        if waits {
+            footprint.waits = BTreeMap::from([(session, reach_of(session, now))]);
+        }
+        match isolation {
+            Some("read committed" | "read uncommitted") => {}
+            // Its snapshot is of the time of its first statement.
+            Some("repeatable read") => footprint.reads_all = true,
+            Some("serializable") => {
+                footprint.reads_all = true;
+                footprint.serializable = true;
+            }
+            _ => footprint.unknown = true,
+        }
+        footprint.unknown |= failed || manner == Manner::Opaque;
+        self.ledgers[session] = ledger;
         footprint
+    }
+
+    /// Until when nothing is released, so that whoever closes a cycle is the one who is aborted: the server looks for a
+    /// deadlock once around each wait, and does so before.
+    fn hold(&self, board: &Board) -> Option<Instant> {
+        let alive = board.standings.iter().filter(|standing| **standing != Standing::Left).count();
+        let until = board.standings.iter().enumerate().filter_map(|(session, standing)| match *standing {
+            // Of two, one that has locked nothing is in nobody's way.
+            Standing::Waiting { .. } if alive <= 2 && !self.is_in_the_way(session) => None,
+            Standing::Waiting { seen, checked: Some(false), .. } => Some(seen + CHECK_PATIENCE),
+            Standing::Waiting { seen, checked: None, .. } => Some(seen + self.pause),
+            _ => None,
+        });
+        until.max().filter(|until| *until > Instant::now())
+    }
+
+    fn is_in_the_way(&self, session: usize) -> bool {
+        let strong = |mode: &str| !matches!(mode, "AccessShareLock" | "RowShareLock" | "RowExclusiveLock");
+        let held = &self.before[session];
+        held.numbered || held.locks.iter().any(|lock| !lock.of_relation || strong(&lock.mode))
     }
 }
 
@@ -130,16 +250,26 @@ impl Schedule for Explorer<'_> {
         if self.diverged.is_some() {
             return Decision::GiveUp;
         }
-        if self.pending.is_some() {
-            let Some((standings, footholds)) = self.now.take().filter(|(seen, _)| *seen == board.standings) else {
-                return Decision::Look;
-            };
-            let stuck = (0..footholds.len()).any(|session| reach(session, &footholds).contains(&session));
-            if stuck || board.first_at_gate().is_none() {
-                // The server has a deadlock to resolve, or will let somebody go on.
-                return Decision::Rest;
+        self.levels.clone_from(&board.isolation);
+        if let Some(chosen) = self.pending {
+            if self.must_look(board, chosen) {
+                let Some((_, footholds)) = self.now.take().filter(|(seen, _)| same(seen, &board.standings)) else {
+                    return Decision::Look;
+                };
+                let stuck = (0..footholds.len()).any(|session| reach_of(session, &footholds).contains(&session));
+                if stuck || board.first_at_gate().is_none() && board.standings.iter().any(waits) {
+                    // The server has a deadlock to resolve, or will let somebody go on.
+                    return Decision::Rest;
+                }
+                self.observe(board, footholds, true);
+            } else {
+                self.observe(board, vec![Foothold::default(); self.steps.len()], false);
             }
-            self.observe(&standings, footholds);
+        }
+        if board.first_at_gate().is_some()
+            && let Some(until) = self.hold(board)
+        {
+            return Decision::HoldUntil(until);
         }
         let gate = |standing: &Standing| match standing {
             Standing::AtGate(step) => Some(label(step)),
@@ -167,8 +297,17 @@ impl Schedule for Explorer<'_> {
     }
 }
 
+fn waits(standing: &Standing) -> bool {
+    matches!(standing, Standing::Waiting { .. })
+}
+
+/// Whether everybody stands where they stood.
+fn same(ones: &[Standing], others: &[Standing]) -> bool {
+    ones.iter().zip(others).all(|(one, other)| one == other || waits(one) && waits(other))
+}
+
 /// Everybody whom a session waits for, and whom those wait for.
-fn reach(session: usize, footholds: &[Foothold]) -> BTreeSet<usize> {
+fn reach_of(session: usize, footholds: &[Foothold]) -> BTreeSet<usize> {
     let mut seen = BTreeSet::new();
     let mut ahead = footholds[session].blocked_by.clone();
     while let Some(other) = ahead.pop() {
@@ -179,29 +318,36 @@ fn reach(session: usize, footholds: &[Foothold]) -> BTreeSet<usize> {
     seen
 }
 
-/// A statement without its parameters, which may well differ from run to run.
+/// A statement without what may well differ from run to run: its parameters, and the names that Django makes up for savepoints
+/// and cursors.
 fn label(step: &Step) -> String {
-    step.sql.split(" -- ").next().unwrap_or_default().to_owned()
+    let words = step.sql.split(" -- ").next().unwrap_or_default().split(' ');
+    words.map(|word| if is_made_up(word) { "…" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a statement may depend on a lock that it neither takes nor waits for.
-fn is_opaque(sql: &str) -> bool {
-    let sql = sql.to_ascii_lowercase();
-    sql.contains("try_advisory") || sql.contains("isolation level") || sql.contains("pg_notify")
+/// Whether a word is a name such as `"s139757812164288_x7"` or `"_django_curs_139757812164288_sync_1"`.
+fn is_made_up(word: &str) -> bool {
+    let name = word.trim_matches('"');
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let savepoint = name.strip_prefix('s').and_then(|rest| rest.split_once("_x"));
+    name.starts_with("_django_curs_") || savepoint.is_some_and(|(thread, number)| digits(thread) && digits(number))
 }
 
-fn rows_of(table: &str, lock: RowLock) -> (Object, Lock) {
-    (Object::Rows(table.to_owned(), Rows::All), Lock::Row(lock))
-}
+#[cfg(test)]
+mod tests {
+    use super::label;
+    use crate::engine::Step;
 
-fn locks_of(held: &[HeldLock]) -> BTreeSet<(Object, Lock)> {
-    let mut locks = BTreeSet::new();
-    for lock in held {
-        let mode = TableLock::named(&lock.mode).unwrap_or(TableLock::AccessExclusive);
-        locks.insert((Object::Whole(lock.object.clone()), Lock::Table(mode)));
-        if lock.of_relation && matches!(mode, TableLock::RowShare | TableLock::RowExclusive) {
-            locks.insert(rows_of(&lock.object, RowLock::Update));
+    #[test]
+    fn a_label_is_the_same_in_every_run() {
+        for (sql, expected) in [
+            ("SELECT 1 FROM \"s\" WHERE id = %s -- 7", "SELECT 1 FROM \"s\" WHERE id = %s"),
+            ("SAVEPOINT \"s139757812164288_x7\"", "SAVEPOINT …"),
+            ("ROLLBACK TO SAVEPOINT \"s139757812164288_x7\"", "ROLLBACK TO SAVEPOINT …"),
+            ("FETCH _django_curs_139757812164288_sync_1", "FETCH …"),
+            ("SELECT \"s1_y2\", \"sx_x1\"", "SELECT \"s1_y2\", \"sx_x1\""),
+        ] {
+            assert_eq!(label(&Step::statement("", sql)), expected);
         }
     }
-    locks
 }

@@ -4,10 +4,12 @@
 //! at its [`Gate`], and a [`Schedule`]; it comes back as a [`Report`].
 
 mod explorer;
+mod ledger;
+mod manner;
 mod order;
 mod pace;
 
-pub use explorer::{Deferred, Explorer};
+pub use explorer::{Explorer, Lore};
 pub use order::{Given, Turns};
 pub use pace::Paced;
 
@@ -49,7 +51,6 @@ pub struct Together {
     conninfo: Arc<Conninfo>,
     facts: Facts,
     observer: Option<Observer>,
-    paced: bool,
 }
 
 impl Together {
@@ -57,15 +58,7 @@ impl Together {
     pub fn open(conninfo: Conninfo, leash: &Leash) -> Result<Self, Error> {
         let conninfo = Arc::new(conninfo);
         let (observer, facts) = observe(&conninfo, leash)?;
-        Ok(Self { conninfo, facts, observer: Some(observer), paced: true })
-    }
-
-    /// The same, and whether runs take care that it is always whoever closes a cycle who is aborted. That costs a pause
-    /// after each wait; without it, any session of the cycle may be the victim.
-    #[must_use]
-    pub fn paced(mut self, paced: bool) -> Self {
-        self.paced = paced;
-        self
+        Ok(Self { conninfo, facts, observer: Some(observer) })
     }
 
     /// The server.
@@ -92,6 +85,12 @@ impl Together {
         may_set.then_some((if self.facts.superuser { LONG } else { SHORT }, SHORT))
     }
 
+    /// How long a wait is left alone so that its check for a deadlock is spent, where nobody tells that it is.
+    #[must_use]
+    pub fn pause(&self) -> Duration {
+        self.deadlock_timeouts().map_or(Duration::ZERO, |(_, short)| short + SPENT_MARGIN)
+    }
+
     /// Runs one session for each name, in the order that `schedule` decides, until all have ended or `leash` does.
     pub fn run(
         &mut self,
@@ -102,14 +101,47 @@ impl Together {
         line: &Line,
         leash: &Leash,
     ) -> Result<Told, Error> {
+        match self.deadlock_timeouts() {
+            Some((first, short)) => {
+                let mut paced = Paced::new(schedule, short + SPENT_MARGIN, first == short);
+                self.conduct(names, start, &mut paced, true, timeout, line, leash)
+            }
+            None => self.conduct(names, start, schedule, true, timeout, line, leash),
+        }
+    }
+
+    /// The same for a schedule that looks after its own pace, and asks itself what it wants to know of locks.
+    pub fn search(
+        &mut self,
+        names: &[String],
+        start: &mut Start<'_>,
+        schedule: &mut dyn Schedule,
+        timeout: Duration,
+        line: &Line,
+        leash: &Leash,
+    ) -> Result<Told, Error> {
+        self.conduct(names, start, schedule, false, timeout, line, leash)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a run needs them all")]
+    fn conduct(
+        &mut self,
+        names: &[String],
+        start: &mut Start<'_>,
+        schedule: &mut dyn Schedule,
+        note_locks: bool,
+        timeout: Duration,
+        line: &Line,
+        leash: &Leash,
+    ) -> Result<Told, Error> {
         let servers = Duration::from_secs_f64(self.facts.server.deadlock_timeout);
         let timeouts = self.deadlock_timeouts();
         let deadlock_timeout = timeouts.map_or(servers, |(_, short)| short);
         let statement_timeout = (self.facts.statement_timeout > 0.0).then_some(timeout);
-        let (pooled, paced) = (self.facts.pooled, timeouts.filter(|_| self.paced));
+        let pooled = self.facts.pooled;
         let mut run = Run::new(self.observer(leash)?, line, leash, servers + OUTSIDER_GRACE);
         run.expect_statement_timeout(statement_timeout);
-        run.note_locks(true);
+        run.note_locks(note_locks);
         if pooled {
             run.expect_pooler();
         }
@@ -120,10 +152,7 @@ impl Together {
                 return Err(error);
             }
         }
-        let record = match paced {
-            Some((first, short)) => run.conduct(&mut Paced::new(schedule, short + SPENT_MARGIN, first == short))?,
-            None => run.conduct(schedule)?,
-        };
+        let record = run.conduct(schedule)?;
         Ok(self.tell(record, deadlock_timeout, timeout))
     }
 
@@ -186,7 +215,7 @@ impl Together {
 impl Together {
     /// What is to be said where another session was aborted than the one that closed the cycle.
     fn other_victim(&self, record: &Record, victims: &[String], cycle: &[String]) -> Option<String> {
-        self.deadlock_timeouts().filter(|_| self.paced)?;
+        self.deadlock_timeouts()?;
         let asked = |session: &&SessionReport| {
             let waits = session.statements.iter().filter(|statement| statement.waited);
             waits.map(|statement| statement.requested).reduce(f64::max).unwrap_or(f64::NEG_INFINITY)

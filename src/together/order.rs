@@ -114,12 +114,12 @@ mod tests {
 
     fn waiting() -> Standing {
         let now = Instant::now();
-        Standing::Waiting { released: now, seen: now }
+        Standing::Waiting { released: now, seen: now, checked: None }
     }
 
     fn board(standings: Vec<Standing>) -> Board {
-        let finished = vec![None; standings.len()];
-        Board { standings, finished }
+        let count = standings.len();
+        Board { standings, finished: vec![None; count], failed: vec![false; count], isolation: vec![None; count] }
     }
 
     fn given(entries: &[usize]) -> Given {

@@ -71,12 +71,12 @@ mod tests {
     }
 
     fn waiting(seen: Instant) -> Standing {
-        Standing::Waiting { released: seen, seen }
+        Standing::Waiting { released: seen, seen, checked: None }
     }
 
     fn board(standings: Vec<Standing>) -> Board {
-        let finished = vec![None; standings.len()];
-        Board { standings, finished }
+        let count = standings.len();
+        Board { standings, finished: vec![None; count], failed: vec![false; count], isolation: vec![None; count] }
     }
 
     #[test]

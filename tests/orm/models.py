@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from ordered_model.models import OrderedModel
 from taggit.managers import TaggableManager
 
 
@@ -57,3 +58,10 @@ class Note(Row):
     """With tags by django-taggit."""
 
     tags: Any = TaggableManager()
+
+
+class Ranked(OrderedModel):  # type: ignore[misc]  # it has no types
+    """In an order, by django-ordered-model."""
+
+    class Meta(OrderedModel.Meta):  # type: ignore[misc]
+        """As the package has it."""

@@ -1,4 +1,4 @@
-"""Assertions about callables that run at the same time. A failure shows the timeline."""
+"""Assertions about callables that run at the same time. A failure shows the schedule, and its timeline."""
 
 from __future__ import annotations
 
@@ -6,74 +6,124 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS
 
-from django_lockstep.testing.attempts import attempts
+from django_lockstep.limits import DEFAULTS, MAX_SECONDS
+from django_lockstep.testing.attempt import attempt
+from django_lockstep.testing.explore import search
+from django_lockstep.testing.explorer import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django_lockstep import Report
+    from django_lockstep.testing.exploration import Exploration, Finding
+
+_ENOUGH = frozenset({"deadlock", "hidden_deadlock", "hang"})
+"""What decides an assertion when it is found, whatever the other schedules come to."""
 
 
 def assert_deadlocks(
     *callables: Callable[[], Any],
     order: str | None = None,
     setup: Callable[[], object] | None = None,
+    preemptions: int | None = None,
+    max_schedules: float | None = None,
+    max_seconds: float | None = None,
     using: str = DEFAULT_DB_ALIAS,
     timeout: float = 30.0,
 ) -> Report:
-    """Assert that PostgreSQL aborts one of the callables with 40P01; return the report of the run where it does.
+    """Assert that there is a schedule in which PostgreSQL aborts one of the callables with 40P01; return its report.
 
-    The callables run strictly in turns, once for each that can be the first; or once, in the given order (as for
-    ``run_together``). ``setup`` is called before each run, in the calling thread.
+    The callables are explored (as by ``explore``, whose arguments these are) until the first deadlock; or run once, in
+    the given ``order`` (as for ``run_together``).
     """
-    tried = []
-    for described, report in attempts(
-        callables, order=order, setup=setup, using=using, timeout=timeout, what="assert_deadlocks"
-    ):
-        if report.deadlocked:
-            return report
-        tried.append((described, report))
-    described, report = tried[-1]
-    count = (
-        "in the order that was tried" if len(tried) == 1 else f"in the {len(tried)} orders that were tried"
+    explored = _explored(
+        callables, order, setup, preemptions, max_schedules, max_seconds, using, timeout, "assert_deadlocks"
     )
-    raise AssertionError(f"No deadlock {count}. The last, {described}:\n\n{report.to_text()}") from _raised(
-        report
-    )
+    if explored.deadlocks:
+        return explored.deadlocks[0].report
+    found = f"\n\n{explored.findings[0]}" if explored.findings else ""
+    raise AssertionError(f"No deadlock in {explored.extent}.{found}") from _raised(explored.findings)
 
 
 def assert_no_deadlock(
     *callables: Callable[[], Any],
     order: str | None = None,
     setup: Callable[[], object] | None = None,
+    preemptions: int | None = None,
+    max_schedules: float | None = None,
+    max_seconds: float | None = None,
     using: str = DEFAULT_DB_ALIAS,
     timeout: float = 30.0,
-) -> tuple[Report, ...]:
-    """Assert that the callables get through together without a deadlock; return the reports, one for each order.
+) -> Exploration:
+    """Assert that the callables get through without a deadlock in every schedule that can differ.
 
-    The orders are those of ``assert_deadlocks``. It fails as well when the callables do not come to their end, and when
-    none of them ever waited for another: then they cannot deadlock whatever they do, and the test could not fail.
+    They are explored (as by ``explore``, whose arguments these are); or run once, in the given ``order`` (as for
+    ``run_together``), which proves nothing about other orders.
+
+    It fails on the first deadlock, and whenever it could not have failed, or not for certain:
+
+    - a callable raises, hangs, or is aborted otherwise: what comes after that was not seen. Catch within the callable
+      what is expected there;
+    - no callable ever waited for another: then they cannot deadlock whatever they do;
+    - a limit (``max_schedules``, ``max_seconds``, ``--lockstep-max-schedules``) ended the search. ``preemptions`` is no
+      such limit: it says which schedules are meant, and ``complete`` of what is returned says whether that was all.
     """
-    reports = []
-    for described, report in attempts(
-        callables, order=order, setup=setup, using=using, timeout=timeout, what="assert_no_deadlock"
-    ):
-        if report.deadlocked:
-            raise AssertionError(f"A deadlock, {described}:\n\n{report.to_text()}") from _raised(report)
-        if report.outcome != "no_conflict":
-            raise AssertionError(
-                f"The callables did not get through, {described}:\n\n{report.to_text()}"
-            ) from _raised(report)
-        reports.append(report)
-    if not any(event.kind == "waiting" for report in reports for event in report.events):
+    explored = _explored(
+        callables, order, setup, preemptions, max_schedules, max_seconds, using, timeout, "assert_no_deadlock"
+    )
+    if explored.deadlocks:
         raise AssertionError(
-            "The callables never contended: none of them ever waited for a lock of another's, so this test could "
-            "not fail. Let them lock the same rows, committed before the test; or give the order in which they meet "
-            "(order=…).\n\n"
-            f"{reports[-1].to_text()}"
+            f"A deadlock in schedule {explored.schedules:,}.\n\n{explored.deadlocks[0]}"
+        ) from _raised(explored.deadlocks)
+    if explored.findings:
+        raise AssertionError(
+            f"The callables did not get through in {explored.findings[0].seen:,} of {explored.extent}.\n\n"
+            f"{explored.findings[0]}"
+        ) from _raised(explored.findings)
+    if explored.stopped in {"max_schedules", "max_seconds"}:
+        raise AssertionError(
+            f"No deadlock so far, but that proves nothing: {explored.extent}. Give more ({explored.stopped}=…"
+            f"{', --lockstep-max-schedules' if explored.stopped == 'max_schedules' else ''}), or let the callables do "
+            "less, or say that schedules with few preemptions are enough (preemptions=2)."
         )
-    return tuple(reports)
+    if not explored.contended:
+        raise AssertionError(
+            f"The callables never contended in {explored.extent}: none of them ever waited for a lock of another's, so "
+            "this test could not fail. Let them lock the same rows, committed before the test or by setup."
+        )
+    return explored
 
 
-def _raised(report: Report) -> BaseException | None:
-    return next((session.exception for session in report.sessions if session.exception is not None), None)
+def _explored(
+    callables: tuple[Callable[[], Any], ...],
+    order: str | None,
+    setup: Callable[[], object] | None,
+    preemptions: int | None,
+    max_schedules: float | None,
+    max_seconds: float | None,
+    using: str,
+    timeout: float,
+    what: str,
+) -> Exploration:
+    if order is not None:
+        return attempt(callables, order=order, setup=setup, using=using, timeout=timeout, what=what)
+    bounds = Bounds(
+        preemptions=preemptions,
+        max_schedules=DEFAULTS.max_schedules if max_schedules is None else max_schedules,
+        max_seconds=MAX_SECONDS if max_seconds is None else max_seconds,
+    )
+    return search(
+        callables,
+        setup=setup,
+        bounds=bounds,
+        using=using,
+        timeout=timeout,
+        what=what,
+        judged=False,
+        until=_ENOUGH,
+    )
+
+
+def _raised(findings: tuple[Finding, ...]) -> BaseException | None:
+    sessions = (session for finding in findings for session in finding.report.sessions)
+    return next((session.exception for session in sessions if session.exception is not None), None)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from django_lockstep import Event, Report
     from django_lockstep._core import Gate
+    from django_lockstep.testing.reach import Reaches
+    from django_lockstep.testing.watch import Watch as SearchWatch
 
 
 class Ensemble:
@@ -23,17 +25,23 @@ class Ensemble:
 
     A context manager: when it ends, so have the threads and the connections. What is given to ``run`` is one callable
     for each session; it can be called again and again. For another schedule than those of ``run``, call
-    ``together.…`` with ``start`` and ``collect`` between ``cast`` and ``settle``. Unless ``paced``, any session of a
-    cycle may be the victim, and no time is spent on seeing to it that it is the one that closes it.
+    ``together.…`` with ``start`` and ``collect`` between ``cast`` and ``settle``. With ``reaches``, the
+    sessions tell what a search wants to know of them.
     """
 
     def __init__(
-        self, names: Sequence[str], dsn: str, using: str, timeout: float, *, paced: bool = True
+        self,
+        names: Sequence[str],
+        dsn: str,
+        using: str,
+        timeout: float,
+        reaches: Reaches | None = None,
     ) -> None:
         self.names = list(names)
         self.using = using
         self.timeout = timeout
-        self.together = Together(dsn, timeout, paced=paced, threads=self.threads)
+        self.reaches = reaches
+        self.together = Together(dsn, timeout, threads=self.threads)
         self._functions: Sequence[Callable[[], Any]] = ()
         self._sessions: list[Session] = []
         self._left_behind: set[int] = set()
@@ -53,6 +61,10 @@ class Ensemble:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def watches(self) -> list[SearchWatch]:
+        """Return what is watched of each session in a search."""
+        return [session.watch for session in self._sessions if session.watch is not None]
 
     def run(
         self,
@@ -129,7 +141,7 @@ class Ensemble:
         self.together.close()
 
     def _hired(self, name: str) -> Session:
-        session = Session(name, self.using, self.together.deadlock_timeouts)
+        session = Session(name, self.using, self.together.deadlock_timeouts, self.reaches)
         session.open()
         return session
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django_lockstep.testing import driver
 from django_lockstep.testing.source import nearest_source
 from django_lockstep.testing.statement import ends_transaction, name_of, shown, text_of
+from django_lockstep.testing.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from django_lockstep._core import Gate
+    from django_lockstep.testing.reach import Reach
     from django_lockstep.testing.timeouts import DeadlockTimeout
 
 
@@ -38,8 +40,12 @@ class Steps:
         *,
         pooled: bool = False,
         deadlock_timeout: DeadlockTimeout | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.gate = gate
+        self.watch = watch
+        self.reach: Reach | None = None
+        """What the next step touches, where that is known."""
         self.fallback = fallback
         self.pooled = pooled
         self.deadlock_timeout = deadlock_timeout
@@ -64,8 +70,9 @@ class Steps:
         if self._within:
             return act()
         source = nearest_source() or self.fallback
+        known = () if self.reach is None else (self.reach,)
         self.at_gate = True
-        released = self.gate.arrive(kind, name, statement, source)
+        released = self.gate.arrive(kind, name, statement, source, *known)
         self.at_gate = False
         if not released:
             if kind == "rollback":
@@ -169,6 +176,7 @@ class _Gates:
             shown(text, params, many=many),
             lambda: execute(sql, params, many, context),
             lambda: cursor.rowcount,
+            lambda watch: watch.reach(self.connection.alias, text, params, many=many),
         )
 
     def commit(self, commit: Callable[[], Any]) -> Any:
@@ -207,7 +215,14 @@ class _Gates:
             stack.push(copying.__exit__)
             yield copy
 
-    def _take(self, text: str, statement: str, act: Callable[[], Any], rows: Callable[[], int]) -> Any:
+    def _take(
+        self,
+        text: str,
+        statement: str,
+        act: Callable[[], Any],
+        rows: Callable[[], int],
+        reach: Callable[[Watch], Reach | None] = Watch.unknown,
+    ) -> Any:
         raw = self.connection.connection
         idle = driver.transaction_status(raw) == driver.IDLE
         kind = "statement"
@@ -216,13 +231,24 @@ class _Gates:
         elif ending := ends_transaction(text):
             kind = ending
         self.steps.locate(raw)
-        return self.steps.take(kind, name_of(text), statement, act, rows)
+        watch = self.steps.watch
+        if watch is None:
+            return self.steps.take(kind, name_of(text), statement, act, rows)
+        watch.before(self.connection.alias, raw, kind, self.steps.gate)
+        self.steps.reach = reach(watch)
+        result = self.steps.take(kind, name_of(text), statement, act, rows)
+        watch.look(self.connection.alias, raw, rows())
+        watch.after(self.connection.alias, raw, kind, text, self.steps.gate)
+        return result
 
     def _end(self, kind: str, name: str, act: Callable[[], Any]) -> Any:
         raw = self.connection.connection
         if raw is None or raw.closed or driver.transaction_status(raw) == driver.IDLE:
             return act()
         self.steps.locate(raw)
+        self.steps.reach = None
+        if self.steps.watch is not None:
+            self.steps.watch.count()
         return self.steps.take(kind, name, name, act)
 
 

@@ -68,6 +68,19 @@ def dsn_of_free_alias(using: str, what: str) -> str:
     return dsn
 
 
+def refuse_other_than_test_database(using: str, what: str) -> None:
+    """Raise ``Refused`` where the alias's database does not look like one that a test runner has made."""
+    settings = connections[using].settings_dict
+    name, test = str(settings["NAME"]), (settings.get("TEST") or {}).get("NAME")
+    if name.startswith("test_") or (test and (name == test or name.startswith(f"{test}_"))):
+        return  # clones for parallel processes have a number at their end
+    hint = (
+        "Call it in a test: the test runner makes a database whose name begins with test_, or is TEST's NAME."
+    )
+    message = f'{what} writes to the tables of database "{name}", which does not look like a test database.'
+    raise Refused(f"{message} {hint}", hint=hint)
+
+
 def _is_forbidden(connection: BaseDatabaseWrapper) -> bool:
     # What SimpleTestCase puts in place of the methods of an alias that is not in its ``databases``.
     return type(connection.connect).__name__ == "_DatabaseFailure"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django_lockstep import Report
+    from django_lockstep.testing.exploration import Exploration
     from django_lockstep.testing.provoke import provoke_deadlock
 
 
@@ -23,7 +24,7 @@ class LockstepMixin:
 
     def assertNoDeadlock(  # noqa: N802 as unittest's
         self, *callables: Callable[[], Any], **keywords: Any
-    ) -> tuple[Report, ...]:
+    ) -> Exploration:
         """``assert_no_deadlock``."""
         return assert_no_deadlock(*callables, **keywords)
 

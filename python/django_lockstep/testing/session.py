@@ -14,6 +14,7 @@ from django_lockstep.testing import driver
 from django_lockstep.testing.gates import Steps, Stopped, gated
 from django_lockstep.testing.source import source_of, source_of_thread
 from django_lockstep.testing.timeouts import DeadlockTimeout
+from django_lockstep.testing.watch import SETTINGS, Watch
 from django_lockstep.testing.worker import Worker
 
 if TYPE_CHECKING:
@@ -22,24 +23,35 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from django_lockstep._core import Gate
+    from django_lockstep.testing.reach import Reaches
 
 
 class Session:
     """One session; its thread and its connection can be kept for the next callable."""
 
-    def __init__(self, name: str, using: str, deadlock_timeouts: tuple[float, float] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        using: str,
+        deadlock_timeouts: tuple[float, float] | None,
+        reaches: Reaches | None = None,
+    ) -> None:
         self.name = name
         self.using = using
         self.result: Any = None
         self.exception: BaseException | None = None
-        self._deadlock_timeout = DeadlockTimeout(*deadlock_timeouts) if deadlock_timeouts else None
+        first, other = deadlock_timeouts or (0.0, 0.0)
+        # A search waits until the server has looked for a deadlock, whoever waits.
+        timeouts = DeadlockTimeout(first if reaches is None else other, other)
+        self._deadlock_timeout = timeouts if deadlock_timeouts else None
         self._done = threading.Event()
         self._done.set()
         self._failure: BaseException | None = None
         self._connections: list[BaseDatabaseWrapper] = []
         self._steps: Steps | None = None
         self._pooled = False
-        self._used = False
+        self._renewed = False
+        self.watch = Watch(using, reaches) if reaches is not None else None
         self._worker = Worker(f"lockstep {name}")
 
     @property
@@ -105,6 +117,7 @@ class Session:
             every = [connections[alias] for alias in connections]
             self._connections = [connection for connection in every if connection.vendor == "postgresql"]
             self._prepare(connections[self.using])
+            self._renewed = True
         except BaseException as error:  # noqa: BLE001 raised again by whoever waits for it
             self._failure = error
             self._disconnect()
@@ -115,12 +128,22 @@ class Session:
         """Connect, unless it is connected, and set what the session needs."""
         connection.ensure_connection()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            (pid,) = cursor.fetchone()
-            self._pooled = pid != driver.backend_pid(connection.connection)
+            cursor.execute(
+                "SELECT pg_backend_pid(), current_setting('is_superuser'), "
+                "current_setting('default_transaction_isolation')"
+            )
+            pid, superuser, isolation = cursor.fetchone()
+            raw = connection.connection
+            self._pooled = pid != driver.backend_pid(raw)
+            if self.watch is not None:
+                tells = superuser == "on" and hasattr(raw, "add_notice_handler") and not self._pooled
+                self.watch.listen(raw, isolation, tells=tells)
             if self._pooled:
                 return  # a setting would be left on somebody else's connection
-            for setting, wanted in self._settings().items():
+            settings = self._settings()
+            if self.watch is not None and tells:
+                settings.update(SETTINGS)
+            for setting, wanted in settings.items():
                 cursor.execute("SELECT set_config(%s, %s, false)", [setting, wanted])
         if self._deadlock_timeout is not None:
             self._deadlock_timeout.begins(connection.connection)
@@ -142,6 +165,9 @@ class Session:
             if self._pooled or not idle or connection.in_atomic_block:
                 connection.close()
                 return
+            if self.watch is not None and self.watch.clean:
+                self._renewed = True
+                return
             with connection.cursor() as cursor:
                 cursor.execute("DISCARD ALL")
             connection.init_connection_state()
@@ -151,12 +177,18 @@ class Session:
 
     def _perform(self, function: Callable[[], Any], gate: Gate) -> None:
         try:
-            if self._used:
+            if not self._renewed:
                 self._prepare(connections[self.using])
-            self._used = True
+            self._renewed = False
             self._steps = steps = Steps(
-                gate, source_of(function), pooled=self._pooled, deadlock_timeout=self._deadlock_timeout
+                gate,
+                source_of(function),
+                pooled=self._pooled,
+                deadlock_timeout=self._deadlock_timeout,
+                watch=self.watch,
             )
+            if self.watch is not None:
+                self.watch.begin(gate)
             with ExitStack() as stack:
                 for connection in self._connections:
                     stack.enter_context(gated(connection, steps))
@@ -166,6 +198,8 @@ class Session:
         except BaseException as error:  # noqa: BLE001 what a callable raises is told by the report
             self.exception = error
         finally:
+            if self.watch is not None:
+                self.watch.end()
             self._tidy()
             self._done.set()
             raised = self.exception

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
+
+from django_lockstep.exceptions import Refused
+from django_lockstep.testing import driver
+from django_lockstep.testing.reach import Reaches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _TABLES = """
-SELECT c.oid::regclass::text,
+SELECT format('%I.%I', nspname, relname),
        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
         WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''),
        (SELECT coalesce(string_agg(quote_ident(attname), ', ' ORDER BY attnum), 'NULL') FROM pg_attribute a
@@ -16,89 +24,190 @@ SELECT c.oid::regclass::text,
                                'uuid'::regtype)
           AND NOT EXISTS (SELECT FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum
                           AND pg_get_expr(adbin, adrelid) LIKE 'nextval(%'))
-FROM pg_class c
-WHERE relkind = 'r' AND relpersistence <> 't'
-  AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-  AND c.oid::regclass::text <> 'django_migrations'
+FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind = 'r' AND relpersistence <> 't' AND nspname NOT IN ('pg_catalog', 'information_schema')
+  AND relname <> 'django_migrations'
 ORDER BY 1
 """
 _SEQUENCES = """
-SELECT c.oid::regclass::text FROM pg_class c WHERE relkind = 'S' AND relpersistence <> 't'
-AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) ORDER BY 1
+SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind = 'S' AND relpersistence <> 't' AND nspname NOT IN ('pg_catalog', 'information_schema')
+ORDER BY 1
+"""
+_KEYS = """
+SELECT format('%I.%I', nspname, relname), ARRAY(SELECT quote_ident(attname) FROM pg_attribute
+WHERE attrelid = indrelid AND attnum = ANY (indkey) ORDER BY attnum)
+FROM pg_index JOIN pg_class c ON c.oid = indrelid JOIN pg_namespace n ON n.oid = relnamespace WHERE indisprimary
 """
 _DEFERRED = """
-SELECT DISTINCT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint
+SELECT DISTINCT format('%I.%I', a.nspname, own.relname), format('%I.%I', b.nspname, other.relname)
+FROM pg_constraint
+JOIN pg_class own ON own.oid = conrelid JOIN pg_namespace a ON a.oid = own.relnamespace
+JOIN pg_class other ON other.oid = confrelid JOIN pg_namespace b ON b.oid = other.relnamespace
 WHERE contype = 'f' AND condeferrable
 """
+
+_PATIENCE = "10 s"
+"""So long another transaction may hold what is to be put back."""
+_LOCK_NOT_AVAILABLE = "55P03"
+_WRITES = {"write", "insert", "delete"}
 
 
 class State:
     """What the database's own tables and sequences hold, to be put back before every schedule.
 
-    The rows are kept in the process. What is put back is what differs, found by a digest of each table: a schedule
-    usually touches one or two small tables, and a DELETE and an INSERT cost less than a TRUNCATE, which makes a file.
+    The rows are kept in the process. What is put back is what was written, as far as that is known (``note``); where it
+    is not, all tables are compared by their digests. A DELETE and an INSERT of a few rows cost less than a TRUNCATE,
+    which makes files (``docs/explore.md``).
     """
 
     def __init__(self, using: str) -> None:
         self.using = using
-        self._tables: list[tuple[str, str, str]] = self._asked(_TABLES)
-        self._sequences = [name for (name,) in self._asked(_SEQUENCES)]
+        self.reaches = Reaches(using)
+        self._tables = {name: (columns, stable) for name, columns, stable in self._asked(_TABLES)}
+        sequences = [name for (name,) in self._asked(_SEQUENCES)]
+        self.keys: dict[str, list[str]] = {
+            name: keys for name, keys in self._asked(_KEYS) if name in self._tables
+        }
+        """The columns of the tables' primary keys."""
         self.deferred: list[tuple[str, str]] = self._asked(_DEFERRED)
+        ((self._privileged,),) = self._asked("SELECT current_setting('is_superuser') = 'on'")
         self._rows: dict[str, str] = dict(
-            self._asked(
-                self._each(lambda t, *_: f"SELECT {_text(t)}, coalesce(json_agg(x), '[]')::text FROM {t} x")
-            )
-            if self._tables
-            else []
+            self._each(self._tables, lambda t, *_: f"coalesce(json_agg(x), '[]')::text FROM {t} x")
         )
         self._digests = self.digests()
+        self._counters = dict.fromkeys(sequences, (1, False))
         self._counters = self._positions()
+        self._written: set[str] | None = None
+        """What was written since the state was put back; ``None``: that is not known."""
+        self._base: dict[str, str] | None = None
 
-    def digests(self, *, logical: bool = False) -> dict[str, str]:
+    def digests(self, tables: Iterable[str] | None = None, *, logical: bool = False) -> dict[str, str]:
         """Return a digest of each table's rows.
 
         ``logical`` leaves out what differs from run to run or by the order of insertions alone: generated keys, times
         and UUIDs.
         """
-        if not self._tables:
-            return {}
 
         def digest(table: str, columns: str, stable: str) -> str:
             row = f"ROW({stable if logical else columns})::text"
-            return f"SELECT {_text(table)}, md5(coalesce(string_agg({row}, '|' ORDER BY {row}), '')) FROM {table}"
+            return f"md5(coalesce(string_agg({row}, '|' ORDER BY {row}), '')) FROM {table}"
 
-        return dict(self._asked(self._each(digest)))
+        return dict(self._each(self._tables if tables is None else tables, digest))
+
+    def outcome(self, written: Iterable[str] | None) -> frozenset[tuple[str, str]]:
+        """Return what the tables that differ from ``compare_from``'s hold, where no others than these were written."""
+        tables = None if written is None else [name for name in written if name in self._tables]
+        base = self._base or {}
+        now = self.digests(tables, logical=True)
+        return frozenset(item for item in now.items() if base.get(item[0]) != item[1])
+
+    def compare_from(self) -> None:
+        """Compare outcomes to what the tables hold now, if this was not called before."""
+        if self._base is None:
+            self._base = self.digests(logical=True)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Take down what the calling thread's own code writes."""
+
+        def note(execute: Any, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+            known = isinstance(sql, str) and not many and context["connection"].alias == self.using
+            reach = self.reaches.of(sql, params) if known else None
+            self.note(None if reach is None else [name for name, _, access in reach if access in _WRITES])
+            return execute(sql, params, many, context)
+
+        with ExitStack() as stack:
+            for alias in connections:
+                stack.enter_context(connections[alias].execute_wrapper(note))
+            yield
+
+    def survey(self) -> str:
+        """Return a query for all rows that transactions from a number on have locked or written, deleted ones aside."""
+
+        def rows(table: str, *_: str) -> str:
+            named = ", ".join(f"'{_bare(key)}', x.{key}" for key in self.keys[table])
+            others = "".join(f" - '{_bare(key)}'" for key in self.keys[table])
+            return (
+                f"jsonb_build_object({named})::text, (to_jsonb(x){others})::text FROM {table} x "
+                "WHERE x.xmin::text::bigint >= {number} OR x.xmax::text::bigint >= {number}"
+            )
+
+        asked = [f"SELECT {_text(name)}, {rows(name)}" for name in self.keys]
+        return " UNION ALL ".join(asked)
+
+    def exists(self, table: str, key: str) -> bool:
+        """Whether there is a row of this primary key, a JSON object."""
+        same = " AND ".join(f"held.{column} = wanted.{column}" for column in self.keys[table])
+        record = f"jsonb_populate_record(NULL::{table}, {_text(key)}::jsonb) wanted"
+        return bool(self._asked(f"SELECT 1 FROM {table} held, {record} WHERE {same}"))
+
+    def note(self, written: Iterable[str] | None) -> None:
+        """Take down what was written; ``None``: nobody knows."""
+        if written is None:
+            self._written = None
+        elif self._written is not None:
+            self._written.update(written)
 
     def restore(self) -> None:
         """Put back what has changed."""
-        now = self.digests()
-        changed = [row for row in self._tables if now[row[0]] != self._digests[row[0]]]
-        moved = [(name, at) for name, at in self._positions().items() if at != self._counters[name]]
-        if not changed and not moved:
-            return
-        with transaction.atomic(using=self.using), connections[self.using].cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-            for table, _, _ in changed:
-                cursor.execute(f"DELETE FROM {table}")
-            for table, columns, _ in changed:
-                if self._rows[table] != "[]":
-                    cursor.execute(
-                        f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE "
-                        f"SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s::json)",
-                        [self._rows[table]],
-                    )
-            for name, _ in moved:
-                last, called = self._counters[name]
-                cursor.execute("SELECT setval(%s::regclass, %s, %s)", [name, last, called])
+        if self._written is None or not self._privileged:
+            now = self.digests()
+            changed = [name for name in self._tables if now[name] != self._digests[name]]
+            moved = [name for name, at in self._positions().items() if at != self._counters[name]]
+        else:
+            changed = [name for name in self._tables if name in self._written]
+            moved = [name for name in self._counters if name in self._written]
+        if changed or moved:
+            self._put_back("; ".join(self._restoring(changed, moved)))
+        self._written = set()
+
+    def _put_back(self, sql: str) -> None:
+        connection = connections[self.using]
+        # Several statements at once are a transaction of their own.
+        alone = nullcontext() if connection.get_autocommit() else transaction.atomic(using=self.using)
+        try:
+            with alone, connection.cursor() as cursor:
+                cursor.execute(sql)
+        except OperationalError as error:
+            if driver.sqlstate(error.__cause__ or error) != _LOCK_NOT_AVAILABLE:
+                raise
+            hint = "End it: a thread of this process, or another program, has begun it and not ended it."
+            message = (
+                f"What a schedule wrote cannot be put back: another transaction has held it for {_PATIENCE}."
+            )
+            raise Refused(f"{message} {hint}", sqlstate=_LOCK_NOT_AVAILABLE, hint=hint) from error
+
+    def _restoring(self, changed: list[str], moved: list[str]) -> Iterator[str]:
+        yield f"SET LOCAL lock_timeout = '{_PATIENCE}'"
+        # A superuser's own triggers and foreign keys stay silent; others have theirs checked when all is back.
+        yield (
+            "SET LOCAL session_replication_role = replica"
+            if self._privileged
+            else "SET CONSTRAINTS ALL DEFERRED"
+        )
+        for name in changed:
+            yield f"DELETE FROM {name}"
+        for name in changed:
+            columns, _ = self._tables[name]
+            if self._rows[name] != "[]":
+                yield (
+                    f"INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} "
+                    f"FROM json_populate_recordset(NULL::{name}, {_text(self._rows[name])}::json)"
+                )
+        for name in moved:
+            last, called = self._counters[name]
+            yield f"SELECT setval({_text(name)}::regclass, {last}, {called})"
 
     def _positions(self) -> dict[str, tuple[int, bool]]:
-        if not self._sequences:
+        if not self._counters:
             return {}
-        each = (f"SELECT {_text(name)}, last_value, is_called FROM {name}" for name in self._sequences)
+        each = (f"SELECT {_text(name)}, last_value, is_called FROM {name}" for name in self._counters)
         return {name: (last, called) for name, last, called in self._asked(" UNION ALL ".join(each))}
 
-    def _each(self, query: Any) -> str:
-        return " UNION ALL ".join(query(*row) for row in self._tables)
+    def _each(self, tables: Iterable[str], query: Any) -> list[Any]:
+        asked = [f"SELECT {_text(name)}, {query(name, *self._tables[name])}" for name in tables]
+        return self._asked(" UNION ALL ".join(asked)) if asked else []
 
     def _asked(self, sql: str) -> list[Any]:
         with connections[self.using].cursor() as cursor:
@@ -106,5 +215,9 @@ class State:
             return list(cursor.fetchall())
 
 
-def _text(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
+def _bare(name: str) -> str:
+    return name.strip('"').replace('""', '"').replace("'", "''")
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -4,7 +4,6 @@ use super::Run;
 use crate::engine::member::Member;
 use crate::engine::record::Ending;
 use crate::engine::schedule::Foothold;
-use crate::engine::step::StepResult;
 use crate::error::Error;
 
 impl Run<'_> {
@@ -20,11 +19,11 @@ impl Run<'_> {
         let of = |member: &Member| {
             let held = asked.iter().find(|stance| Some(stance.pid) == member.backend_pid);
             let blockers = held.map(|stance| stance.blockers.as_slice()).unwrap_or_default();
-            let place = |pid: &i32| self.members.iter().position(|other| other.backend_pid == Some(*pid));
+            let place = |pid: &i32| self.members.iter().position(|other| other.owns(*pid));
             Foothold {
                 blocked_by: blockers.iter().filter_map(place).collect(),
                 locks: held.map(|stance| stance.locks.clone()).unwrap_or_default(),
-                failed: matches!(member.result, Some(StepResult::Failed(_) | StepResult::Lost { .. })),
+                numbered: held.is_some_and(|stance| stance.numbered),
             }
         };
         Ok(Ok(self.members.iter().map(of).collect()))

@@ -45,6 +45,16 @@ impl Run<'_> {
                     member.move_to(backend_pid);
                 }
             }
+            Message::Checked { session: SessionId(index), whether } => {
+                if let Some(member) = self.members.get_mut(index) {
+                    member.checked = Some(whether);
+                }
+            }
+            Message::Isolated { session: SessionId(index), level } => {
+                if let Some(member) = self.members.get_mut(index) {
+                    member.isolation = Some(level);
+                }
+            }
             Message::Aside { session: SessionId(index), aside } => {
                 if let Some(member) = self.members.get_mut(index) {
                     member.asides.push_back(aside);

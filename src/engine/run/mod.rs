@@ -240,6 +240,8 @@ impl<'a> Run<'a> {
         Board {
             standings: self.members.iter().map(Member::standing).collect(),
             finished: self.members.iter().map(|member| member.finished).collect(),
+            failed: self.members.iter().map(Member::has_failed).collect(),
+            isolation: self.members.iter().map(|member| member.isolation.clone()).collect(),
         }
     }
 }

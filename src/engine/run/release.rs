@@ -36,6 +36,7 @@ impl Run<'_> {
             source: step.source.clone(),
             ..event(at, &member.name, member.backend_pid, EventKind::Request, &step.name)
         });
+        member.checked = member.checked.map(|_| false);
         member.phase = Phase::Running { step, released: now, seen: None, behind: Vec::new() };
         self.looks = 0;
         self.next_look = now + FIRST_LOOK;

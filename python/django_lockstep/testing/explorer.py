@@ -1,0 +1,327 @@
+"""Runs the schedules of a search, and takes down what they come to."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+
+from django_lockstep._core import Search
+from django_lockstep.exceptions import Nondeterministic
+from django_lockstep.testing import driver
+from django_lockstep.testing.exploration import Exploration, Finding
+from django_lockstep.testing.names import letter
+from django_lockstep.testing.progress import Progress
+from django_lockstep.testing.row_gate import may_meet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from django_lockstep import Report
+    from django_lockstep._core import Ran
+    from django_lockstep.testing.ensemble import Ensemble
+    from django_lockstep.testing.state import State
+
+_ABORTED = {
+    "deadlock_victim",
+    "serialization_failure",
+    "lock_timeout",
+    "statement_timeout",
+    "cancelled",
+    "disconnected",
+}
+_MOST_SESSIONS = 4
+"""The serial orders of more sessions are too many to run beside the search."""
+_MOST_STEPS = 10_000
+"""A session has ended long before."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Which schedules are run, and how many."""
+
+    preemptions: int | None = None
+    seed: int | None = None
+    depth: int = 3
+    reduced: bool = True
+    max_schedules: float = math.inf
+    max_seconds: float = math.inf
+
+
+class OtherVictim(Nondeterministic):
+    """The server aborted another session than before: the machine stalled for longer than the engine waits."""
+
+
+class Explorer:
+    """One search."""
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        callables: Sequence[Callable[[], Any]],
+        setup: Callable[[], object] | None,
+        invariant: Callable[[], object] | None,
+        state: State,
+    ) -> None:
+        self.ensemble = ensemble
+        self.callables = callables
+        self.setup = setup
+        self.invariant = invariant
+        self.state = state
+        self.contended = False
+        self.hung = False
+        self.deadlocked = False
+        self.several = False
+        """Whether statements over many rows can meet (``row_gate``)."""
+        self.spelt: str | None = None
+        """The schedule as it was given, where there is more to it than an order."""
+        self.cut = False
+        """Whether there was no time for all of what follows the search."""
+        self.found: dict[tuple[object, ...], Finding] = {}
+        self.serial: dict[tuple[int, ...], object] = {}
+        self.ended_well: dict[object, tuple[Ran, int]] = {}
+
+    def explore(
+        self,
+        bounds: Bounds,
+        *,
+        only: tuple[int, ...] | None,
+        judged: bool,
+        until: frozenset[str],
+        and_then: Callable[[Explorer, float], object] | None = None,
+    ) -> Exploration:
+        """Run the schedules; with ``judged``, find lost updates as well; stop at the first of these kinds.
+
+        Otherwise ``and_then`` is called before that, with this and the time when it has to come back.
+        """
+        began = time.monotonic()
+        search = self.search_within(bounds, only)
+        enough = False
+        try:
+            with Progress() as progress:
+                while not enough and search.begin():
+                    self.take_down(self.run(search))
+                    progress.advance(search.statistics[0], len(self.found))
+                    enough = any(finding.kind in until for finding in self.found.values())
+            if not enough and and_then is not None:
+                and_then(self, began + bounds.max_seconds)
+            if judged:
+                self.judge(search)
+            if only is None:
+                self.found = {key: self.shown(finding) for key, finding in self.found.items()}
+        finally:
+            self.state.restore()
+        schedules, redundant, steps = search.statistics
+        complete = search.complete and not self.hung and not self.cut
+        return Exploration(
+            findings=tuple(self.found.values()),
+            schedules=schedules,
+            redundant=redundant,
+            steps=steps,
+            complete=complete,
+            stopped=None if complete else self.stopped(search, bounds, only, enough=enough),
+            contended=self.contended,
+            elapsed=time.monotonic() - began,
+        )
+
+    def stopped(
+        self, search: Search, bounds: Bounds, only: tuple[int, ...] | None, *, enough: bool
+    ) -> str | None:
+        """Return why the search is not complete."""
+        if only is not None:
+            return "only"
+        if self.hung:
+            return "hang"
+        if enough:
+            return "found"
+        if bounds.seed is not None:
+            return "seed"
+        if search.exhausted and not self.cut:
+            return "preemptions"
+        return "max_schedules" if search.statistics[0] >= bounds.max_schedules else "max_seconds"
+
+    def search_within(
+        self, bounds: Bounds, only: tuple[int, ...] | None, names: Sequence[str] | None = None
+    ) -> Search:
+        """Return a search that has not begun; of other sessions, if they are named."""
+        most = bounds.max_schedules
+        return Search(
+            list(names or self.ensemble.names),
+            self.state.deferred,
+            preemptions=bounds.preemptions,
+            seed=bounds.seed,
+            depth=bounds.depth,
+            only=None if only is None else list(only),
+            reduced=bounds.reduced,
+            max_schedules=None if math.isinf(most) else int(most),
+            max_seconds=None if math.isinf(bounds.max_seconds) else bounds.max_seconds,
+        )
+
+    def start_over(self) -> None:
+        """Make the starting state."""
+        self.state.restore()
+        if self.setup is not None:
+            with self.state.noting():
+                self.setup()
+        self.state.compare_from()
+
+    def run(self, search: Search, more: tuple[Ensemble, Callable[[], Any]] | None = None) -> Ran:
+        """Run the schedule that has begun; ``more``: in another ensemble, with one more callable."""
+        ensemble = self.ensemble
+        callables = list(self.callables)
+        if more is not None:
+            ensemble = more[0]
+            callables.append(more[1])
+        self.start_over()
+        ensemble.cast(callables)
+        ran = None
+        try:
+            ran = search.run(
+                ensemble.together, ensemble.start, ensemble.stopping, ensemble.collect, ensemble.timeout
+            )
+        finally:
+            self.state.note(ran and ran.written)
+            ensemble.settle()
+        if ran.diverged is not None:
+            raise (OtherVictim if self.deadlocked or ran.report.deadlocked else Nondeterministic)(
+                _diverged(ensemble.names, *ran.diverged)
+            )
+        return ran
+
+    def take_down(self, ran: Ran) -> None:
+        """Add what a schedule has come to."""
+        report = ran.report
+        self.several = self.several or may_meet(report)
+        self.contended |= any(
+            statement.waited for session in report.sessions for statement in session.statements
+        )
+        if report.outcome in {"timeout", "blocked_by_outsider"}:
+            self.hung = True
+            kind = "hang" if report.outcome == "timeout" else "hidden_deadlock"
+            self.add((kind,), kind, report.explanation.split("\n")[0], ran)
+            return
+        self.take_down_deadlock(ran)
+        for session in report.sessions:
+            error = session.exception
+            if session.outcome == "serialization_failure":
+                self.add(
+                    ("serialization_failure", session.name),
+                    "serialization_failure",
+                    f"the server refused {session.name}: {session.message}",
+                    ran,
+                )
+            elif error is not None and session.outcome not in _ABORTED:
+                what = f"{session.name} raised {type(error).__name__}: {driver.text_of(error)}"
+                self.add(("exception", session.name, type(error)), "exception", what, ran)
+        self.check(ran)
+        if any(session.outcome in _ABORTED for session in report.sessions):
+            return
+        digest = self.outcome_of(ran)
+        if ran.serial is not None:
+            self.serial[tuple(ran.serial)] = digest
+        known, seen = self.ended_well.get(digest, (None, 0))
+        simplest = ran if known is None or ran.preemptions < known.preemptions else known
+        self.ended_well[digest] = (simplest, seen + 1)
+
+    def take_down_deadlock(self, ran: Ran, schedule: str | None = None) -> None:
+        """Add a deadlock, if the run came to one; ``schedule``: where it is not all in the run's order."""
+        report = ran.report
+        if not report.deadlocked:
+            return
+        self.deadlocked = True
+        steps = sorted(
+            (session.name, _last_waiting(session))
+            for session in report.sessions
+            if session.name in report.cycle
+        )
+        self.add(("deadlock", *steps), "deadlock", f"the cycle {' → '.join(report.cycle)}", ran, schedule)
+
+    def outcome_of(self, ran: Ran) -> object:
+        """Return what a schedule has come to: the rows, and what was raised."""
+        raised = tuple(type(session.exception).__name__ for session in ran.report.sessions)
+        return self.state.outcome(ran.written), raised
+
+    def check(self, ran: Ran) -> None:
+        """Ask the invariant."""
+        if self.invariant is None:
+            return
+        try:
+            with self.state.noting():
+                broken = self.invariant() is False
+            about = "the invariant returned False"
+        except Exception as error:  # noqa: BLE001 whatever it raises says that it is broken
+            broken = True
+            about = f"the invariant raised {type(error).__name__}: {driver.text_of(error)}"
+        if broken:
+            self.add(("violation", about), "violation", about, ran)
+
+    def judge(self, search: Search) -> None:
+        """Find the lost updates: what no serial order comes to."""
+        if len(self.callables) > _MOST_SESSIONS or (search.complete and len(self.ended_well) == 1):
+            return  # too many; or all schedules come to the same, the serial ones among them
+        serial = set(self.serial.values())
+        for order in permutations(range(len(self.callables))):
+            if order not in self.serial:
+                ran = self.serially(order)
+                if any(session.outcome in _ABORTED for session in ran.report.sessions):
+                    return
+                serial.add(self.outcome_of(ran))
+        for digest, (ran, seen) in self.ended_well.items():
+            if digest not in serial:
+                about = "what the schedule leaves is not what any serial order leaves"
+                self.found["lost_update", digest] = self.finding("lost_update", about, ran, seen)
+
+    def serially(self, order: Sequence[int]) -> Ran:
+        """Run the callables one after the other."""
+        search = self.search_within(Bounds(), tuple(number for number in order for _ in range(_MOST_STEPS)))
+        search.begin()
+        return self.run(search)
+
+    def shown(self, finding: Finding) -> Finding:
+        """Return the finding with the run of its own schedule, where that comes to the same."""
+        words = finding.schedule.split()
+        numbers = {letter(number): number for number in range(len(self.callables))}
+        if finding.kind in {"hang", "hidden_deadlock"} or not numbers.keys() >= set(words):
+            return finding
+        search = self.search_within(Bounds(), tuple(numbers[word] for word in words))
+        search.begin()
+        report = self.run(search).report
+        return replace(finding, report=report) if _ends(report) == _ends(finding.report) else finding
+
+    def add(
+        self, key: tuple[object, ...], kind: str, about: str, ran: Ran, schedule: str | None = None
+    ) -> None:
+        """Add a finding, or count it where it is known; the simplest schedule is kept."""
+        known = self.found.get(key)
+        seen = known.seen + 1 if known else 1
+        if known is None or (ran.preemptions, len(ran.order)) < (
+            known.preemptions,
+            len(known.schedule.split()),
+        ):
+            self.found[key] = self.finding(kind, about, ran, seen, schedule)
+        else:
+            self.found[key] = replace(known, seen=seen)
+
+    def finding(self, kind: str, about: str, ran: Ran, seen: int, schedule: str | None = None) -> Finding:
+        """Return what was found in a schedule."""
+        schedule = schedule or self.spelt or " ".join(letter(number) for number in ran.order)
+        return Finding(kind, about, schedule, ran.preemptions, ran.report, seen)
+
+
+def _diverged(names: Sequence[str], session: int, step: int, before: str | None, now: str | None) -> str:
+    return (
+        f"The same beginning of a schedule led session {names[session]} to something else than before, at its step "
+        f"{step + 1}: {before or 'no statement'} before, {now or 'no statement'} now. Take out of the callable what no "
+        "schedule decides (a clock, a random number, the order of a set), or fix it by a seed."
+    )
+
+
+def _ends(report: Report) -> list[tuple[str, str | None]]:
+    return [(session.outcome, session.sqlstate) for session in report.sessions]
+
+
+def _last_waiting(session: Any) -> str:
+    waited = [statement.step for statement in session.statements if statement.waited]
+    return waited[-1] if waited else ""
