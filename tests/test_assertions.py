@@ -185,8 +185,9 @@ def test_the_pytest_fixture(orm: str, tmp_path: Path) -> None:
                 lockstep.run_together(locks(1), locks(2))
         """)
     )
-    for options in ((), ("-n", "2")):
-        done = subprocess.run(
+
+    def ran(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-W", "error::ResourceWarning", "-m", "pytest", "-q", "--ds=settings", *options],
             cwd=tmp_path,
             capture_output=True,
@@ -194,5 +195,12 @@ def test_the_pytest_fixture(orm: str, tmp_path: Path) -> None:
             check=False,
             timeout=600,  # for a defect; a busy machine took two minutes
         )
+
+    for options in ((), ("-n", "2")):
+        done = ran(*options)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "4 passed" in done.stdout
+    stopped = ran("--lockstep-max-schedules=1", "-k", "test_deadlocks and 0")
+    assert stopped.returncode == 1
+    assert "No deadlock in 1 schedule, not all: max_schedules was reached" in stopped.stdout
+    assert ran("--lockstep-max-schedules=0").returncode == 4

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
+import re
+import sys
 
 import pytest
 from django.db import IntegrityError, connection, models, transaction
 from orm.models import Account, Tag
 
 from django_lockstep.exceptions import Nondeterministic, Refused, UsageError
-from django_lockstep.testing import explore, run_together
+from django_lockstep.testing import explore, progress, run_together
 
 pytestmark = pytest.mark.usefixtures("clean_orm")
 
@@ -180,6 +183,34 @@ def test_a_clock_in_the_code_is_named() -> None:
 
 def deposit_quietly() -> None:
     Account.objects.filter(pk=1).update(balance=5)
+
+
+def test_a_terminal_sees_how_far_the_search_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, file = Terminal(), io.StringIO()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    for stderr in (terminal, file):
+        monkeypatch.setattr(sys, "stderr", stderr)
+        explore(deposit, deposit, setup=accounts)
+    assert re.search(r"\d+ schedules, \d found, \d+/s", terminal.getvalue())
+    assert file.getvalue() == ""
+
+
+def test_a_finding_shows_the_run_of_its_own_schedule() -> None:
+    result = explore(lambda: naive(1, 2), lambda: naive(2, 1), setup=accounts)
+    (found,) = result.deadlocks
+    statements = [
+        (statement.requested, session.name)
+        for session in found.report.sessions
+        for statement in session.statements
+    ]
+    released = [name for _, name in sorted(statements)]
+    assert " ".join(released).startswith(found.schedule)
+    assert f'run_together(…, order="{found.schedule}")' in str(found)
 
 
 def test_limits_bounds_and_random_schedules_are_not_complete() -> None:

@@ -9,30 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection, connections, models, transaction
-from orm.database import emptied, orm_on, sessions_of
 from orm.models import Account, Child, Parent, Tag
-from witness import NothingLeftHere, wait_until
 
 from django_lockstep.testing import Exploration, explore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-
-@pytest.fixture(scope="module")
-def orm(server_dsn: str) -> Iterator[str]:
-    with orm_on(server_dsn) as dsn:
-        yield dsn
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(orm: str) -> Iterator[None]:
-    before = NothingLeftHere()
-    yield
-    emptied()
-    connections.close_all()
-    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
-    before.check()
+pytestmark = pytest.mark.usefixtures("clean_orm")
 
 
 def accounts() -> None:
@@ -133,6 +117,29 @@ def test_a_trigger_on_the_table_that_a_trigger_writes_is_seen_from_both_ends() -
 
         result = same_as_all(by_trigger, by_hand, what="SELECT id, count FROM orm_tag", setup=setup)
         assert {finding.kind for finding in result.findings} == {"deadlock"}
+
+
+def test_a_trigger_that_waits_until_commit_is_taken_for_the_worst() -> None:
+    with made(
+        "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN UPDATE orm_parent SET number = number * 2 + NEW.balance WHERE id = 1; RETURN NEW; END $$",
+        "CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON orm_account DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION late()",
+        dropped="DROP FUNCTION late CASCADE",
+    ):
+
+        def setup() -> None:
+            accounts()
+            Parent.objects.create(pk=1)
+
+        def change(key: int) -> Callable[[], None]:
+            def changing() -> None:
+                with transaction.atomic():
+                    Account.objects.filter(pk=key).update(balance=key)
+
+            return changing
+
+        same_as_all(change(1), change(2), what="SELECT number FROM orm_parent", setup=setup)
 
 
 def test_an_updatable_view_is_its_table() -> None:

@@ -5,31 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection, connections, transaction
-from orm.database import emptied, orm_on, sessions_of
+from django.db import connection, transaction
 from orm.models import Account, Group, Person
-from witness import NothingLeftHere, wait_until
 
 from django_lockstep.testing import assert_deadlocks, assert_no_deadlock, explore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-
-@pytest.fixture(scope="module")
-def orm(server_dsn: str) -> Iterator[str]:
-    with orm_on(server_dsn) as dsn:
-        yield dsn
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(orm: str) -> Iterator[None]:
-    before = NothingLeftHere()
-    yield
-    emptied()
-    connections.close_all()
-    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
-    before.check()
+pytestmark = pytest.mark.usefixtures("clean_orm")
 
 
 def accounts() -> None:

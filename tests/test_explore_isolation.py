@@ -7,34 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection, connections, models, transaction
-from orm.database import emptied, orm_on, sessions_of
 from orm.models import Account
 from psycopg import IsolationLevel
-from witness import NothingLeftHere, wait_until
 
 from django_lockstep.testing import Exploration, explore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.usefixtures("clean_orm")
+
 LEVELS = ["REPEATABLE READ", "SERIALIZABLE"]
 WAYS = ["option", "statement", "session"]
-
-
-@pytest.fixture(scope="module")
-def orm(server_dsn: str) -> Iterator[str]:
-    with orm_on(server_dsn) as dsn:
-        yield dsn
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(orm: str) -> Iterator[None]:
-    before = NothingLeftHere()
-    yield
-    emptied()
-    connections.close_all()
-    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
-    before.check()
 
 
 def accounts() -> None:

@@ -6,31 +6,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connections, transaction
-from orm.database import emptied, orm_on, sessions_of
+from django.db import transaction
 from orm.models import Note, Ranked
-from witness import NothingLeftHere, wait_until
 
 from django_lockstep.testing import Exploration, explore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-
-@pytest.fixture(scope="module")
-def orm(server_dsn: str) -> Iterator[str]:
-    with orm_on(server_dsn) as dsn:
-        yield dsn
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(orm: str) -> Iterator[None]:
-    before = NothingLeftHere()
-    yield
-    emptied()
-    connections.close_all()
-    wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
-    before.check()
+pytestmark = pytest.mark.usefixtures("clean_orm")
 
 
 def kinds(result: Exploration) -> set[str]:

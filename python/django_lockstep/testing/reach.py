@@ -48,6 +48,7 @@ AND NOT EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent))
 AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = c.oid AND contype = 'c'
                 AND pg_get_constraintdef(pg_constraint.oid) ~ '\\w\\(')
 """
+_DEFERRED_TRIGGERS = "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable AND NOT tgisinternal)"
 _COLUMN = r'"(?:[^"%]|"")+"'
 _NAMED = rf"{_COLUMN}\.{_COLUMN}"
 _SELECTED = (
@@ -103,6 +104,9 @@ class Reaches:
 
     def __init__(self, using: str) -> None:
         with connections[using].cursor() as cursor:
+            cursor.execute(_DEFERRED_TRIGGERS)
+            ((self.deferred_triggers,),) = cursor.fetchall()
+            """Whether a COMMIT may do what nobody sees: it is over before anybody can ask."""
             cursor.execute(_TABLES)
             self._tables = {
                 quoted: Table(

@@ -24,6 +24,8 @@ SETTINGS = {
 waiting". A superuser may set them.
 """
 _MAY_ISOLATE = re.compile(r"isolation|characteristics|set_config", re.IGNORECASE)
+_UNKNOWN = "unknown"
+"""Told in place of a level: then every step counts as dependent on every other, from then on."""
 _LEVELS = {1: "read committed", 2: "repeatable read", 3: "serializable", 4: "read uncommitted"}
 """By psycopg2's numbers; psycopg 3 has names."""
 
@@ -78,8 +80,8 @@ class Watch:
             self._number = _asked(
                 raw, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint % (1::bigint << 32)"
             )
-        if alias != self.alias:
-            self._tell("on several connections", gate)
+        if self._reaches.deferred_triggers or alias != self.alias:
+            self._tell(_UNKNOWN, gate)
         elif kind in {"opening", "alone"} and not self._asks:
             self._tell(_level_of(raw) or self._default, gate)
 
@@ -118,7 +120,7 @@ class Watch:
             self._tell(str(_asked(raw, "SHOW transaction_isolation")), gate)
 
     def _tell(self, level: str, gate: Gate) -> None:
-        if self._level not in {level, "on several connections"}:
+        if self._level not in {level, _UNKNOWN}:
             self._level = level
             gate.isolate(level)
 
@@ -140,4 +142,4 @@ def _level_of(raw: Any) -> str | None:
     if level is None:
         return None
     named: str = getattr(level, "name", "").lower().replace("_", " ")
-    return named or _LEVELS.get(level, "unknown")
+    return named or _LEVELS.get(level, _UNKNOWN)
