@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_lockstep.testing.ensemble import Ensemble
 from django_lockstep.testing.exploration import Exploration, Finding
-from django_lockstep.testing.guards import dsn_of_free_alias
+from django_lockstep.testing.guards import dsn_of_free_alias, refuse_too_few
 from django_lockstep.testing.names import letter, names_of, numbers_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def attempt(
     what: str,
 ) -> Exploration:
     """Call ``setup`` and run the callables in this order. Nothing is put back."""
+    refuse_too_few(callables)
     names = names_of(callables)
     numbers = numbers_of(order, names)
     dsn = dsn_of_free_alias(using, what)

@@ -12,7 +12,11 @@ from django_lockstep.exceptions import Nondeterministic, UsageError
 from django_lockstep.limits import DEFAULTS, MAX_SECONDS
 from django_lockstep.testing.ensemble import Ensemble
 from django_lockstep.testing.explorer import Bounds, Explorer, OtherVictim
-from django_lockstep.testing.guards import dsn_of_free_alias, refuse_other_than_test_database
+from django_lockstep.testing.guards import (
+    dsn_of_free_alias,
+    refuse_other_than_test_database,
+    refuse_too_few,
+)
 from django_lockstep.testing.meet import meet
 from django_lockstep.testing.names import names_of, numbers_of
 from django_lockstep.testing.row_gate import NAME, holder, read
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from django_lockstep.testing.exploration import Exploration
 
 _ATTEMPTS = 3
-"""A search is begun anew this often when a busy machine has changed the victim of a deadlock."""
+"""A search is begun this often when a busy machine changes a deadlock's victim; twice when code goes another way."""
 
 
 def explore(
@@ -127,17 +131,15 @@ def search(
             except OtherVictim as changed:
                 if attempt == _ATTEMPTS - 1:
                     raise Nondeterministic(str(changed)) from None
+            except Nondeterministic:
+                # The first schedules may have filled caches of this process, such as that of content types.
+                if attempt > 0:
+                    raise
     raise AssertionError("the last attempt returns or raises")
 
 
 def _check(callables: Sequence[Callable[[], Any]], bounds: Bounds) -> None:
-    if len(callables) < 2:
-        raise UsageError("There is nothing to explore. Give two callables or more.")
-    for function in callables:
-        if not callable(function):
-            raise UsageError(
-                f"{function!r} cannot be called. Give functions without arguments, such as lambda: transfer(1, 2)."
-            )
+    refuse_too_few(callables)
     if bounds.seed is not None and math.isinf(bounds.max_schedules) and math.isinf(bounds.max_seconds):
         raise UsageError("Random schedules never end. Give max_schedules or max_seconds.")
     for name in ("preemptions", "seed", "depth"):
