@@ -191,7 +191,7 @@ def test_ctrl_c_while_a_callable_waits(orm: str) -> None:
     def holds():
         with transaction.atomic():
             Account.objects.filter(pk=1).update(balance=0)
-            threading.Event().wait()
+            threading.Event().wait(100)
     try:
         run_together(holds, locks(1), timeout=100, on_event=told, order="A")
     except KeyboardInterrupt:
