@@ -79,6 +79,7 @@ class Session:
     def perform(self, function: Callable[[], Any], gate: Gate) -> None:
         """Begin to run the callable at the gate."""
         self.forget()
+        self._steps = None
         self._done.clear()
         self._worker.submit(lambda: self._perform(function, gate))
 
@@ -91,8 +92,8 @@ class Session:
         return self.is_done() and self.exception is None and self._steps is not None and not self._steps.taken
 
     def where(self) -> str | None:
-        """Return where its code is, if it is neither at its gate, nor within a step, nor through."""
-        if self.is_done() or (self._steps is not None and not self._steps.is_elsewhere()):
+        """Return where its code is, if it has begun and is neither at its gate, nor within a step, nor through."""
+        if self.is_done() or self._steps is None or not self._steps.is_elsewhere():
             return None
         return source_of_thread(self.ident) or "an unknown place"
 

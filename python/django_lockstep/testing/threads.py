@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 CLOCK_GRACE = 1.0
 """A thread that was there before the run, and wakes up by the clock, is given so many seconds to do something."""
 
+CONFIRMED_BY_KERNEL = 0.01
+"""A session waits for another thread if it has been seen to for so many seconds without having run, …"""
+CONFIRMED_BY_FRAMES = 0.05
+"""… and where only frames tell, for so many."""
+
 _CALLS = {"x86_64": (202, 0), "aarch64": (98, 63), "riscv64": (98, 63), "loongarch64": (98, 63)}
 """The numbers of futex(2) and read(2), which differ from machine to machine."""
 _FUTEX, _READ = _CALLS.get(platform.machine(), (-1, -1)) if sys.maxsize > 2**32 else (-1, -1)
@@ -69,6 +74,7 @@ class Watch:
         natives = {thread.ident: thread.native_id for thread in threading.enumerate()}
         first = {ident: _stand(frame, natives.get(ident)) for ident, frame in frames.items()}
         places = [session.where() for session in sessions]
+        acting = _is_one_starting(frames)
         for ident, frame in frames.items():
             if _stand(frame, natives.get(ident)) != first[ident]:
                 first[ident] = Stand("nothing", None)
@@ -83,7 +89,8 @@ class Watch:
         stuck = [first[ident] for ident in waiting if ident is not None]
         if stuck != self._stuck:
             self._stuck, self._stuck_since = stuck, time.monotonic()
-        acting = False
+        if time.monotonic() - self._stuck_since < _confirmed_after():
+            acting = True
         asking = []
         for ident, frame in frames.items():
             if ident in ours or first[ident].waits_for == "thread":
@@ -100,6 +107,22 @@ class Watch:
         if stand.waits_for == "nothing" or self._at_first.get(ident) != _trace(frame):
             return False
         return stand.waits_for == "input" or time.monotonic() - self._stuck_since >= CLOCK_GRACE
+
+
+def _is_one_starting(frames: dict[int, FrameType]) -> bool:
+    """Whether there is a thread that had no frame yet: whoever starts one waits for it until it runs.
+
+    To be asked between two looks at all threads: if it has run and gone by now, whoever started it has run, too.
+    """
+    known = {threading.get_ident(), *frames}
+    started = {
+        thread.ident for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)
+    }
+    return not {*started, *sys._current_frames()} <= known
+
+
+def _confirmed_after() -> float:
+    return CONFIRMED_BY_KERNEL if _FUTEX >= 0 else CONFIRMED_BY_FRAMES
 
 
 def _waits_for_thread(stands: dict[int, Stand], ident: int | None) -> bool:
