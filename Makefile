@@ -44,7 +44,7 @@ test-python: .venv/.built .venv/.test .venv/.npm ## run the package's tests
 	$(BIN)/python -m pytest -m "not docs" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-docs: .venv/.built .venv/.test ## follow the documentation word by word
-	$(BIN)/python -m pytest tests/test_docs.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/test_docs.py -n 4 $(PYTEST_ARGS)
 
 test-example: .venv/.built ## run the example project's tests
 	cd example_project && ../$(BIN)/python manage.py test

