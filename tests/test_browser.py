@@ -28,6 +28,7 @@ STORIES = [
     "lock_timeout",
     "nothing_happened",
     "hidden_deadlock",
+    "exploration",
 ]
 QUIET = [
     "--headless",
@@ -44,12 +45,14 @@ QUIET = [
 ]
 CSP = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 MEASURE = """<script>
-  const boxes = (selector) => [...document.querySelectorAll(selector)].map((one) => {
+  const shown = (one) => one.checkVisibility({ contentVisibilityAuto: true });
+  const boxes = (selector) => [...document.querySelectorAll(selector)].filter(shown).map((one) => {
     const { left, right, width, height } = one.getBoundingClientRect();
     return { left, right, width, height, in: one.closest(".scroll") !== null };
   });
   parent.document.title = JSON.stringify({
-    lanes: boxes("svg.lanes"), graph: boxes("svg.graph"), tables: boxes("table.statements"), heads: boxes("h1, h2"),
+    lanes: boxes("svg.lanes"), graph: boxes("svg.graph"), tables: boxes("table.statements"), heads: boxes("h1, h2, h3"),
+    matrices: boxes("table.matrix"), folded: document.querySelectorAll("details.chapter:not([open])").length,
     bars: boxes("rect.bar"), width: innerWidth, scroll: document.documentElement.scrollWidth,
     focusable: document.querySelectorAll("summary, [tabindex='0']").length,
     small: [...document.querySelectorAll("body *")].filter((one) => one.childElementCount === 0
@@ -137,6 +140,42 @@ def test_all_of_it_is_on_the_page(tmp_path: Path, name: str, width: int) -> None
     assert all(head["right"] <= width for head in found["heads"])
     assert found["focusable"] >= 2
     assert found["small"] == 0
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_finding_is_folded_until_it_is_opened(tmp_path: Path, width: int) -> None:
+    page = story("exploration")
+    found = measured(page, tmp_path, width)
+    assert (len(found["lanes"]), found["folded"]) == (1, 1)
+    opened = measured(page.replace('<details class="chapter trouble">', "<details open>"), tmp_path, width)
+    assert (len(opened["lanes"]), opened["folded"]) == (2, 0)
+    assert opened["scroll"] <= width
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_matrix_is_on_the_page(tmp_path: Path, width: int) -> None:
+    found = measured(story("matrix"), tmp_path, width)
+    assert found["scroll"] <= width
+    assert len(found["matrices"]) == 2
+    # The columns of all tables are the same.
+    assert len({table["width"] for table in found["matrices"]}) == 1
+    assert all(table["in"] for table in found["matrices"])
+    assert (found["focusable"], found["small"]) == (2, 0)
+
+
+@pytest.mark.parametrize("name", ["exploration", "two_sessions"])
+def test_it_is_printed_with_all_that_is_folded(tmp_path: Path, name: str) -> None:
+    def printed(text: str) -> int:
+        page, paper = tmp_path / "page.html", tmp_path / "page.pdf"
+        page.write_text(text, encoding="utf-8")
+        browse(page, tmp_path / "profile", 1440, "--no-pdf-header-footer", f"--print-to-pdf={paper}")
+        return paper.read_bytes().count(b"/Type /Page\n")
+
+    text = story(name)
+    assert printed(text) == printed(
+        text.replace("<details ", "<details open ").replace(" open open", " open")
+    )
+    assert printed(text) > 1
 
 
 def test_nothing_goes_wrong_and_nothing_is_loaded(tmp_path: Path, proxy: Proxy) -> None:

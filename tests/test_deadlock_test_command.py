@@ -14,6 +14,9 @@ import pytest
 from project import DATABASE, SECRET, Shop, shop_on
 from witness import nothing_left
 
+from django_lockstep import scenarios
+from django_lockstep._core import read_log
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -102,11 +105,26 @@ def test_json_is_alone_on_standard_output(shop: Shop, verbosity: str) -> None:
 def test_the_result_in_a_file(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "a report"
     shown = shop.deadlock_test("--output", str(file)).stdout
-    assert file.read_text(encoding="utf-8") == shown
+    assert file.read_text(encoding="utf-8") + f"\nWritten: {file}\n" == shown
     assert "DEADLOCK after" in shop.deadlock_test("--output", str(file), "--format=json").stdout
     assert json.loads(file.read_text(encoding="utf-8"))["deadlocked"]
     assert shop.deadlock_test("--output", str(file), "--format=json", "--repeat=2", "-v0").stdout == ""
     assert json.loads(file.read_text(encoding="utf-8"))["outcomes"] == {"deadlock": 2}
+
+
+def test_that_a_file_was_written_is_told_only_if_it_was(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    done = shop.deadlock_test("--format=html", "--output", str(file), "--expect=no_conflict")
+    assert (done.returncode, done.stdout.count(f"Written: {file}\n")) == (3, 1)
+    refused = shop.deadlock_test("--format=html", "--output", str(file), "--sessions=1")
+    assert (refused.returncode, refused.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("more", [(), ("--list",), ("--from-log=-",), ("--matrix", "--format=html")])
+def test_a_file_without_a_name_is_refused(shop: Shop, more: tuple[str, ...]) -> None:
+    done = shop.deadlock_test("--output", "", *more)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--output '' names no file. Give the name of a file, or leave it out" in done.stderr
 
 
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_run(shop: Shop, tmp_path: Path) -> None:
@@ -379,6 +397,25 @@ def test_sentences_are_as_wide_as_the_terminal(shop: Shop, columns: int) -> None
     widest = max(map(len, told.splitlines()))
     assert told.startswith("A held row 1")
     assert min(columns, 100) - 20 < widest <= min(columns, 100)
+
+
+@pytest.mark.parametrize("columns", [60, 140])
+def test_a_log_is_told_like_a_run(shop: Shop, tmp_path: Path, columns: int) -> None:
+    log = tmp_path / "postgresql.log"
+    log.write_text(
+        "[11] ERROR:  deadlock detected\n"
+        "[11] DETAIL:  Process 11 waits for ShareLock on transaction 745; blocked by process 12.\n"
+        "\tProcess 12 waits for ShareLock on transaction 744; blocked by process 11.\n"
+        "\tProcess 11: UPDATE account SET balance = 1 WHERE id = 2\n"
+        "\tProcess 12: UPDATE account SET balance = 2 WHERE id = 1\n"
+    )
+    with shop.on_terminal("--from-log", str(log), columns=columns) as terminal:
+        text = terminal.read_all()
+    assert re.search(r"\x1b\[[\d;]+m[^\n]*40P01 deadlock detected\x1b\[0m", text)
+    told = re.sub(r"\x1b\[[\d;]*m", "", text).replace("\r", "")
+    if columns <= 100:  # no sentence is wider
+        assert told == read_log(log.read_text(), list(scenarios()))[2][0][0].to_text(1, columns)
+    assert max(map(len, told.splitlines())) <= columns
 
 
 def test_the_progress_bar_is_for_terminals(shop: Shop) -> None:

@@ -108,7 +108,7 @@ def test_what_is_shown_is_what_is_written(shop: Shop, tmp_path: Path) -> None:
         assert (shown.returncode, shown.stderr) == (0, "")
         if "was run again" not in shown.stdout:  # what was shown live of a first attempt is not written
             break
-    assert file.read_text() == shown.stdout
+    assert shown.stdout == f"{file.read_text()}\nWritten: {file}\n"
     assert re.search(r"│ sends a_locks_upwards +│\n .*│ SELECT id FROM account", shown.stdout)
 
 
@@ -134,9 +134,9 @@ def test_a_scenario_as_a_page_and_as_a_diagram(shop: Shop, tmp_path: Path) -> No
     page = file.read_text()
     assert "<h1>s04-deadlock-at-commit: deferred foreign keys" in page
     assert re.search(
-        r"<summary>Permutation 1, the problem: DEADLOCK after [\d.]+ s: 40P01 at COMMIT</summary>", page
+        r"<summary><h2 [^>]+>Permutation 1, the problem: DEADLOCK after [\d.]+ s: 40P01 at COMMIT</h2>", page
     )
-    assert re.search(r"<summary>Permutation 2, with the fix: NO DEADLOCK", page)
+    assert re.search(r"<summary><h2 [^>]+>Permutation 2, with the fix: NO DEADLOCK", page)
     assert "    project = Project.objects.select_for_update().get(pk=mine)\n" in page
     diagram = shop.deadlock_test("--scenario=s04-deadlock-at-commit", "--format=mermaid")
     assert (diagram.returncode, diagram.stderr) == (0, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
@@ -60,7 +61,9 @@ def told(first: str, second: str, name: str = "shop") -> Report:
     )
     line[18] = name
     out = io.StringIO()
-    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(line)
+    # As PostgreSQL does (csvlog.c): the time stands for itself, every text is quoted.
+    out.write(f"{line[0]},")
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(line[1:])
     form, _, found = read_log(out.getvalue())
     assert form == "csvlog"
     return found[0][0]
@@ -106,6 +109,41 @@ def test_hostile_texts_are_valid_in_every_face(
     assert validators.problems("html", report.to_html()) == []
     assert validators.problems("mermaid", report.to_mermaid()) == []
     assert validators.problems("html", html_of_many(name, [(first, report)], lead=[second])) == []
+
+
+def luminance(colour: str) -> float:
+    """Return how bright a colour is (WCAG 2.2, "relative luminance")."""
+    digits = colour.lstrip("#")
+    digits = "".join(digit * 2 for digit in digits) if len(digits) == 3 else digits
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_every_text_stands_out_from_its_ground_in_light_dark_and_print() -> None:
+    page = told("a", "b").to_html()
+    schemes = [
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", block))
+        for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    ]
+    assert len(schemes) == 3
+    texts = [
+        "ink ground",
+        "ink card",
+        "quiet ground",
+        "quiet card",
+        "quiet soft",
+        "ink wait-soft",
+        "quiet wait-soft",
+    ]
+    texts += [f"{mood} {ground}" for mood in ("bad", "well") for ground in ("card", f"{mood}-soft")]
+    texts += ["wait card", "quiet bad-soft", "quiet well-soft", "ink bad-soft", "ink well-soft"]
+    for scheme in schemes:
+        for pair in texts:
+            one, other = sorted((luminance(scheme[name]) for name in pair.split()), reverse=True)
+            assert (one + 0.05) / (other + 0.05) >= 4.5, (pair, scheme)
 
 
 class Page(HTMLParser):

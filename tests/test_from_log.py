@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import subprocess
@@ -249,7 +251,9 @@ def test_the_command_tells_all_or_one(log: Path, tmp_path: Path) -> None:
     told = json.loads(command("--from-log", str(log), "--format=json")[2:])
     assert [one["outcome"] for one in told] == ["deadlock", "deadlock"]
     page = tmp_path / "page.html"
-    assert command("--from-log", str(log), "--format=html", "--output", str(page)) == "0\n"
+    assert (
+        command("--from-log", str(log), "--format=html", "--output", str(page)) == f"0\n\nWritten: {page}\n"
+    )
     assert page.read_text(encoding="utf-8").count('<details class="chapter deadlock"') == 2
 
 
@@ -268,3 +272,74 @@ def test_json_of_one_is_an_object(logged: Logged, two: Report) -> None:
     assert two.deadlocked
     report, _ = logged.read_until("jsonlog", len(read_log(logged.read("jsonlog"))[2]))[0]
     assert json.loads(report.to_json())["schema_version"] == 1
+
+
+DEADLOCK = (
+    "10:00 [11] ERROR:  deadlock detected\n"
+    "10:00 [11] DETAIL:  Process 11 waits for ShareLock on transaction 745; blocked by process 12.\n"
+    "\tProcess 12 waits for ShareLock on transaction 744; blocked by process 11.\n"
+    "\tProcess 11: a\n\tProcess 12: b\n"
+)
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_a_file_is_read_like_its_text(logged: Logged, two: Report, form: str) -> None:
+    assert two.deadlocked
+    text = logged.read(form)
+    assert read_log(io.BytesIO(text.encode())) == read_log(text)
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_what_lost_its_head_is_read_from_its_next_entry(logged: Logged, two: Report, form: str) -> None:
+    assert two.deadlocked
+    text = logged.read(form)
+    wanted = read_log(text)
+    for cut in (1, 7, text.index("\n") // 2, text.index("\n")):
+        found = read_log(text[cut:])
+        assert (found[0], len(found[2])) == (form, len(wanted[2])), text[cut : cut + 80]
+    for cut in range(len(text) - 2000, len(text), 97):  # what lost its tail does no harm
+        assert len(read_log(text[:cut])[2]) <= len(wanted[2])
+
+
+def test_a_long_log_is_not_kept_in_memory() -> None:
+    code = f"""
+import resource
+from django_lockstep._core import read_log
+class Log:
+    rest, left = b"", 150
+    def read(self, size):
+        if not self.rest and self.left:
+            self.left -= 1
+            noise = b"10:00 app [1] LOG:  noise, noise, noise\\n" * 29_000
+            self.rest = {DEADLOCK!r}.encode() if self.left in (0, 149) else noise
+        data, self.rest = self.rest[:size], self.rest[size:]
+        return data
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+form, entries, told = read_log(Log())
+print(form, entries, len(told), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    form, entries, told, grown = done.stdout.split()
+    assert (form, int(entries), int(told)) == ("stderr", 148 * 29_000 + 2, 2)
+    assert int(grown) < 40, "megabytes, of about 150"
+
+
+def test_what_a_file_raises_comes_out_of_it() -> None:
+    class Broken:
+        def read(self, size: int, /) -> bytes:
+            raise KeyboardInterrupt(size)
+
+    with pytest.raises(KeyboardInterrupt):
+        read_log(Broken())
+    with pytest.raises(AttributeError, match="read"):
+        read_log(7)  # type: ignore[arg-type]
+
+
+def test_a_compressed_log_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "postgresql.log.2.gz"
+    file.write_bytes(gzip.compress(DEADLOCK.encode()))
+    told = command("--from-log", str(file))
+    assert told.startswith("1\n")
+    assert f"{file} is compressed. Unpack it on the way: zcat {file} |" in told
+    file.write_bytes(b"")
+    assert command("--from-log", str(file)).startswith("3\n")

@@ -1,4 +1,4 @@
-"""The JSON Schema in the package describes what reports write, all of it and nothing else."""
+"""The JSON Schemas in the package describe what is written as JSON, all of it and nothing else."""
 
 from __future__ import annotations
 
@@ -9,30 +9,69 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 from witness import FAST
 
-from django_lockstep import _core, simulate_deadlock
+from django_lockstep import _core, scenarios, simulate_deadlock
+from django_lockstep.testing.exploration import Exploration, Finding
 
-SCHEMA: dict[str, Any] = json.loads(
-    (files("django_lockstep") / "schema" / "report-1.json").read_text("utf-8")
+SCHEMAS: dict[str, dict[str, Any]] = {
+    name: json.loads((files("django_lockstep") / "schema" / f"{name}-1.json").read_text("utf-8"))
+    for name in ("report", "exploration", "matrix")
+}
+SCHEMA = SCHEMAS["report"]
+REGISTRY: Registry[Any] = Registry().with_resources(
+    (schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()
 )
-VALIDATOR = Draft202012Validator(SCHEMA)
-SNAPSHOTS = sorted((Path(__file__).parent / "snapshots").glob("faces__json_*.snap"))
+VALIDATORS = {name: Draft202012Validator(schema, registry=REGISTRY) for name, schema in SCHEMAS.items()}
+VALIDATOR = VALIDATORS["report"]
+STORIES = [
+    (what, path)
+    for what, pattern in (("report", "json"), ("exploration", "exploration_json"), ("matrix", "matrix_json"))
+    for path in sorted((Path(__file__).parent / "snapshots").glob(f"faces__{pattern}_*.snap"))
+]
 
 
-def test_the_schema_is_one() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
+@pytest.mark.parametrize("what", SCHEMAS)
+def test_the_schema_is_one(what: str) -> None:
+    Draft202012Validator.check_schema(SCHEMAS[what])
+
+
+def test_the_outcomes_and_kinds_are_those_that_there_are() -> None:
     assert SCHEMA["properties"]["outcome"]["enum"] == list(_core.OUTCOMES)
+    kinds = SCHEMAS["exploration"]["$defs"]["finding"]["properties"]["kind"]["enum"]
+    doc = (Path(_core.__file__).parent / "testing" / "exploration.py").read_text("utf-8")
+    assert all(f"``{kind}``" in doc for kind in kinds)
 
 
-@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=lambda path: path.stem.removeprefix("faces__json_"))
-def test_every_story_is_valid(snapshot: Path) -> None:
+@pytest.mark.parametrize(("what", "snapshot"), STORIES, ids=lambda told: getattr(told, "stem", told))
+def test_every_story_is_valid(what: str, snapshot: Path) -> None:
     told = snapshot.read_text(encoding="utf-8").split("---\n", 2)[2]
-    VALIDATOR.validate(json.loads(told))
+    VALIDATORS[what].validate(json.loads(told))
 
 
 def test_there_are_stories() -> None:
-    assert len(SNAPSHOTS) >= 6
+    assert len(STORIES) >= 8
+
+
+def test_a_real_matrix_is_valid(dsn: str) -> None:
+    told = _core.run_matrix(list(scenarios())[:1], dsn, deadlock_timeout=FAST).to_dict()
+    VALIDATORS["matrix"].validate(told)
+    assert {cell["effect"] for row in told["rows"] for cell in row["cells"]} > {"40P01"}
+    told["rows"][0]["cells"][0]["effect"] = 1
+    assert not VALIDATORS["matrix"].is_valid(told)
+
+
+def test_an_exploration_of_a_real_report_is_valid(dsn: str) -> None:
+    report = simulate_deadlock(dsn, deadlock_timeout=FAST)
+    found = Exploration((Finding("deadlock", "the cycle", "A B A B", 2, report, 3),), schedules=6)
+    told = found.to_dict()
+    VALIDATORS["exploration"].validate(told)
+    assert told["sessions"] == ["A", "B"]
+    assert told["findings"][0]["report"] == report.to_dict()
+    changes: tuple[dict[str, object], ...] = ({"kind": "surprise"}, {"report": {}}, {"seen": -1})
+    for broken in changes:
+        assert not VALIDATORS["exploration"].is_valid({**told, "findings": [told["findings"][0] | broken]})
 
 
 @pytest.mark.parametrize(

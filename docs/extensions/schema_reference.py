@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def shape(schema: dict[str, Any]) -> str:
     """Return what values a schema allows, as one would say it."""
     if "$ref" in schema:
-        return str(schema["$ref"].rpartition("/")[2])
+        file, _, part = str(schema["$ref"]).rpartition("#")
+        name = part.rpartition("/")[2] if part else file
+        # A schema of another file is named as urn:django-lockstep:schema:NAME:VERSION.
+        return name.split(":")[-2] if ":" in name else name
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:

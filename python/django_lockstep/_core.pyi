@@ -1,13 +1,14 @@
 """The native module. The documentation of what Rust does is here."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, Protocol, final
 
 __all__ = [
     "DRIVER_KEYWORDS",
     "LIBPQ_KEYWORDS",
     "OUTCOMES",
     "Event",
+    "ExplorationFaces",
     "Gate",
     "Matrix",
     "Opponent",
@@ -362,7 +363,7 @@ class Matrix:
     def to_json(self) -> str:
         """Return the same as a JSON text."""
     def to_text(self, width: int = 100) -> str:
-        """Return it as plain text, a small table for each permutation."""
+        """Return it as plain text, a small table for each permutation, at most so many columns wide."""
     def to_html(self) -> str:
         """Return it as one HTML document that loads nothing and runs no script."""
     def to_markdown(self) -> str:
@@ -370,11 +371,63 @@ class Matrix:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
 
-def read_log(log: str, catalogue: list[Scenario] = ...) -> tuple[str, int, list[tuple[Report, str | None]]]:
+@final
+class ExplorationFaces:
+    """How what ``explore`` has found is told; ``Exploration`` has the same methods.
+
+    Args:
+        sessions: The sessions' names.
+        findings: Of each its kind, what it is about, its schedule, the preemptions in it, how many schedules showed it,
+            and the report of one that did.
+        schedules: How many schedules were run.
+        redundant: How many of them were equivalent to an earlier one.
+        steps: How many steps were released.
+        complete: Whether every inequivalent schedule was run.
+        extent: The same in words.
+        contended: Whether a session ever waited for another.
+        elapsed: Seconds.
+    """
+
+    def __new__(
+        cls,
+        sessions: list[str],
+        findings: list[tuple[str, str, str, int, int, Report]],
+        *,
+        schedules: int,
+        redundant: int,
+        steps: int,
+        complete: bool,
+        extent: str,
+        contended: bool,
+        elapsed: float,
+    ) -> ExplorationFaces: ...
+    @property
+    def verdict(self) -> str:
+        """What came of it, in one line."""
+    def to_text(self, verbosity: int = 1, width: int = 100) -> str:
+        """Return it as plain text: at verbosity 0 the summary alone, else each finding's timeline as well."""
+    def finding_to_text(self, number: int, verbosity: int = 1, width: int = 100) -> str:
+        """Return the finding of that number, from 0, as plain text; nothing if there is none."""
+    def to_json(self) -> str:
+        """Return it as a JSON text."""
+    def to_markdown(self) -> str:
+        """Return it as Markdown, with a Mermaid diagram of each finding."""
+    def to_mermaid(self) -> str:
+        """Return it as one Mermaid sequence diagram."""
+    def to_html(self) -> str:
+        """Return it as one HTML document."""
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+def read_log(
+    log: str | _Readable, catalogue: list[Scenario] = ...
+) -> tuple[str, int, list[tuple[Report, str | None]]]:
     """Return the deadlocks of a PostgreSQL server log.
 
     Args:
-        log: What the server wrote: ``stderr`` with any ``log_line_prefix``, ``csvlog`` or ``jsonlog``, in any language.
+        log: What the server wrote: ``stderr`` with any ``log_line_prefix``, ``csvlog`` or ``jsonlog``, in any language;
+            as a text, or a file opened for reading bytes, which is read as a stream.
         catalogue: Scenarios, of which the nearest is proposed.
 
     Returns:
@@ -433,6 +486,9 @@ class Report:
     @property
     def server(self) -> Server:
         """The server that it took place on."""
+    @property
+    def told_cycle(self) -> str:
+        """The cycle in words, as every face tells it: ``A → B → A``, from the first of its sessions; else empty."""
     @property
     def verdict(self) -> str:
         """The outcome in one line."""

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::connection::Facts;
 use crate::engine::{Ending, Record};
-use crate::report::{Event, EventKind, Outcome, Report, SessionOutcome};
+use crate::report::{Event, EventKind, Outcome, Report, SessionOutcome, told_cycle};
 
 /// The report of a record.
 pub(super) fn outcome(mut record: Record, facts: &Facts, deadlock_timeout: Duration) -> Report {
@@ -50,7 +50,9 @@ fn explanation(
         let _ = write!(text, "{} waited in {} for {}. ", event.session, event.step, event.blocked_by.join(" and "));
     }
     if outcome == Outcome::Deadlock {
-        let ring = cycle.first().map_or_else(String::new, |first| format!(" ({} → {first})", cycle.join(" → ")));
+        let names: Vec<String> = record.sessions.iter().map(|session| session.name.clone()).collect();
+        let ring = told_cycle(cycle, &names);
+        let ring = if ring.is_empty() { ring } else { format!(" ({ring})") };
         let _ = write!(
             text,
             "So each waited for a lock that only the next could release{ring}; PostgreSQL looked when deadlock_timeout \

@@ -7,6 +7,7 @@ mod catalogue;
 mod dsn;
 mod errors;
 mod event;
+mod exploration;
 mod explore;
 mod gate;
 mod opponent;
@@ -30,6 +31,8 @@ mod _core {
     use super::dsn::{dsn_from_params, dsn_parts, dsn_resolved};
     #[pymodule_export]
     use super::event::PyEvent;
+    #[pymodule_export]
+    use super::exploration::PyExplorationFaces;
     #[pymodule_export]
     use super::explore::{PyRan, PySearch};
     #[pymodule_export]

@@ -132,6 +132,10 @@ impl PyReport {
         PyServer(self.0.server.clone())
     }
     #[getter]
+    fn told_cycle(&self) -> String {
+        self.0.told_cycle()
+    }
+    #[getter]
     fn verdict(&self) -> String {
         self.0.verdict()
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::advice::advice;
-use super::{Event, EventKind, Outcome, SessionOutcome, SessionReport, Statement};
+use super::{Event, EventKind, Outcome, SessionOutcome, SessionReport, Statement, from_the_first, told_cycle};
 use crate::engine::Stuck;
 use crate::engine::observer::Outsider;
 
@@ -64,13 +64,14 @@ pub fn explain(story: &Story) -> String {
 }
 
 fn deadlock(story: &Story) -> String {
-    let names = if story.cycle.is_empty() { story.victims } else { story.cycle };
+    let all: Vec<String> = story.sessions.iter().map(|session| session.name.clone()).collect();
+    let told = from_the_first(story.cycle, &all);
+    let names = if told.is_empty() { story.victims } else { &told };
     let mut text = if names.len() > TOLD_ONE_BY_ONE {
-        let first = names.first().map_or("", String::as_str);
         format!(
-            "{} sessions made a ring: each held a lock and asked for the next one's ({} → {first}). ",
+            "{} sessions made a ring: each held a lock and asked for the next one's ({}). ",
             names.len(),
-            names.join(" → ")
+            told_cycle(names, &all)
         )
     } else {
         let tell = |name: &String| if story.code { tale_of_code(name, story) } else { tale(name, story.sessions) };

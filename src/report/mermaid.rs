@@ -1,10 +1,10 @@
-//! The report as a Mermaid `sequenceDiagram`, for pull requests and documentation.
+//! Reports as a Mermaid `sequenceDiagram`, for pull requests and documentation.
 
 use std::fmt::Write;
 
 use super::plain::{one_line, shortened};
 use super::waits::Waits;
-use super::{Event, EventKind, Report};
+use super::{Event, EventKind, Exploration, Report, told_cycle};
 
 /// A text on an arrow is this long at most; what is longer makes the whole diagram too wide to read.
 const LONGEST: usize = 100;
@@ -14,23 +14,24 @@ impl Report {
     /// its way. It is valid whatever the statements contain.
     #[must_use]
     pub fn to_mermaid(&self) -> String {
-        let mut diagram = Diagram::new(self);
-        let _ = writeln!(diagram.text, "sequenceDiagram");
-        let _ = writeln!(diagram.text, "    accTitle: {}", quiet(&self.verdict()));
-        for (place, name) in diagram.names.iter().enumerate() {
-            let backend = self.session(name).and_then(|session| session.backend_pid);
-            let backend = backend.map(|pid| format!(" #40;backend {pid}#41;")).unwrap_or_default();
-            let _ = writeln!(diagram.text, "    participant s{place} as {}{backend}", quiet(name));
+        let mut diagram = Diagram::begin(&self.verdict(), &self.names(), &[self]);
+        diagram.story(self);
+        diagram.note_for_all(&self.verdict());
+        diagram.text
+    }
+}
+
+impl Exploration {
+    /// The exploration as one Mermaid sequence diagram: the findings one after the other, each below its headline.
+    #[must_use]
+    pub fn to_mermaid(&self) -> String {
+        let reports: Vec<&Report> = self.findings.iter().map(|finding| &finding.report).collect();
+        let mut diagram = Diagram::begin(&self.verdict(), &self.sessions, &reports);
+        for (number, finding) in self.findings.iter().enumerate() {
+            diagram.note_for_all(&format!("{}. {}; order {}", number + 1, finding.headline(), finding.schedule));
+            diagram.story(&finding.report);
         }
-        for event in &self.events {
-            diagram.tell(event);
-        }
-        diagram.end_all();
-        let last = diagram.names.len().saturating_sub(1);
-        if !diagram.names.is_empty() {
-            let over = if last == 0 { "s0".to_owned() } else { format!("s0,s{last}") };
-            let _ = writeln!(diagram.text, "    Note over {over}: {}", quiet(&self.verdict()));
-        }
+        diagram.note_for_all(&self.verdict());
         diagram.text
     }
 }
@@ -44,15 +45,43 @@ struct Diagram {
 }
 
 impl Diagram {
-    fn new(report: &Report) -> Self {
-        let mut names = report.names();
-        for name in report.events.iter().flat_map(|event| event.blocked_by.iter().chain([&event.session])) {
+    /// The title and the participants: the sessions, and whoever else was in the way.
+    fn begin(title: &str, sessions: &[String], reports: &[&Report]) -> Self {
+        let mut names = sessions.to_vec();
+        let events = reports.iter().flat_map(|report| &report.events);
+        for name in events.flat_map(|event| event.blocked_by.iter().chain([&event.session])) {
             if !names.contains(name) {
                 names.push(name.clone());
             }
         }
+        let mut text = format!("sequenceDiagram\n    accTitle: {}\n", quiet(title));
+        for (place, name) in names.iter().enumerate() {
+            let backends: Vec<i32> = reports.iter().filter_map(|report| report.session(name)?.backend_pid).collect();
+            // In several runs a session may have had several.
+            let one = backends.first().filter(|first| backends.iter().all(|other| other == *first));
+            let backend = one.map(|pid| format!(" #40;backend {pid}#41;")).unwrap_or_default();
+            let _ = writeln!(text, "    participant s{place} as {}{backend}", quiet(name));
+        }
         let open = vec![false; names.len()];
-        Self { text: String::new(), names, open, waits: Waits::default() }
+        Self { text, names, open, waits: Waits::default() }
+    }
+
+    fn story(&mut self, report: &Report) {
+        self.waits = Waits::default();
+        for event in &report.events {
+            self.tell(event);
+        }
+        self.end_all();
+    }
+
+    /// A note over all of them.
+    fn note_for_all(&mut self, text: &str) {
+        let over = match self.names.len() {
+            0 => return,
+            1 => "s0".to_owned(),
+            many => format!("s0,s{}", many - 1),
+        };
+        let _ = writeln!(self.text, "    Note over {over}: {}", quiet(text));
     }
 
     fn place(&self, name: &str) -> Option<usize> {
@@ -107,12 +136,9 @@ impl Diagram {
     fn cycle(&mut self, session: &str) {
         let cycle = self.waits.cycle(session);
         let places: Vec<usize> = cycle.iter().filter_map(|name| self.place(name)).collect();
-        if let (Some(first), Some(last), Some(start)) = (places.iter().min(), places.iter().max(), cycle.first()) {
-            let _ = writeln!(
-                self.text,
-                "    Note over s{first},s{last}: {}",
-                quiet(&format!("the cycle: {} → {start}", cycle.join(" → ")))
-            );
+        if let (Some(first), Some(last)) = (places.iter().min(), places.iter().max()) {
+            let told = quiet(&format!("the cycle: {}", told_cycle(&cycle, &self.names)));
+            let _ = writeln!(self.text, "    Note over s{first},s{last}: {told}");
         }
     }
 }

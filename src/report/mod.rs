@@ -6,19 +6,22 @@ mod advice;
 mod cycle;
 mod event;
 mod explanation;
+mod exploration;
 mod html;
+pub(crate) mod markdown;
 mod mermaid;
 mod outcome;
-mod plain;
+pub(crate) mod plain;
 mod session_report;
 pub(crate) mod sql;
 mod text;
 mod timeline;
 mod waits;
 
-pub use cycle::{Edge, cycle_through};
+pub use cycle::{Edge, cycle_through, from_the_first, told_cycle};
 pub use event::{Event, EventKind};
 pub use explanation::{Story, explain};
+pub use exploration::{Exploration, Finding};
 pub use html::Album;
 pub(crate) use outcome::named;
 pub use outcome::{Outcome, SessionOutcome};
@@ -70,6 +73,21 @@ pub struct Report {
     pub server: Server,
 }
 
+/// A report as its JSON has it.
+#[derive(Serialize)]
+struct Face<'a> {
+    schema_version: u32,
+    deadlocked: bool,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+impl<'a> Face<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self { schema_version: 1, deadlocked: report.deadlocked(), report }
+    }
+}
+
 impl Report {
     /// Whether PostgreSQL aborted at least one session with 40P01.
     #[must_use]
@@ -80,15 +98,13 @@ impl Report {
     /// The report as JSON, indented by two spaces.
     #[must_use]
     pub fn to_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Face<'a> {
-            schema_version: u32,
-            deadlocked: bool,
-            #[serde(flatten)]
-            report: &'a Report,
-        }
-        let face = Face { schema_version: 1, deadlocked: self.deadlocked(), report: self };
-        serde_json::to_string_pretty(&face).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+        serde_json::to_string_pretty(&Face::of(self)).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+    }
+
+    /// The cycle in words, as every face tells it: `A → B → A`; empty without a deadlock.
+    #[must_use]
+    pub fn told_cycle(&self) -> String {
+        told_cycle(&self.cycle, &self.names())
     }
 
     /// The session of that name.

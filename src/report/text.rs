@@ -101,10 +101,8 @@ impl Report {
         match self.outcome {
             Outcome::Deadlock => {
                 let victims = self.victims.join(" and ");
-                let cycle = match self.cycle.first() {
-                    Some(first) => format!("; the cycle: {} → {first}", self.cycle.join(" → ")),
-                    None => String::new(),
-                };
+                let cycle = self.told_cycle();
+                let cycle = if cycle.is_empty() { cycle } else { format!("; the cycle: {cycle}") };
                 let after = if elapsed > 0.0 { format!(" after {elapsed:.3} s") } else { String::new() };
                 format!("DEADLOCK{after}: PostgreSQL aborted {victims} (40P01){cycle}")
             }

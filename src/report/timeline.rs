@@ -4,7 +4,7 @@
 
 use super::plain::{broken, one_line, shortened, width};
 use super::waits::Waits;
-use super::{Event, EventKind, Verbosity};
+use super::{Event, EventKind, Verbosity, told_cycle};
 
 /// The columns before the first session's: the time.
 const GUTTER: usize = 12;
@@ -97,7 +97,7 @@ impl Timeline {
             text = text.replacen(", backend", "", 1);
         }
         let glyph = self.move_bar(place, event.kind);
-        let mut told = broken(&text, column - 3, "");
+        let mut told = lines_of(&text, column - 3);
         if told.len() > MOST_LINES {
             told.truncate(MOST_LINES);
             if let Some(last) = told.last_mut() {
@@ -176,16 +176,12 @@ impl Timeline {
 
     /// A line that says that this wait has closed a cycle, if it has.
     fn cycle_line(&self, session: &str, column: usize) -> Option<TimelineLine> {
-        let mut cycle = self.waits.cycle(session);
+        let cycle = self.waits.cycle(session);
         let places: Vec<usize> = cycle.iter().filter_map(|name| self.place(name)).collect();
         let (first, last) = (*places.iter().min()?, *places.iter().max()?);
         let (from, to) = (first * column, last * column);
-        // A cycle has no beginning: it is told from the left.
-        let leftmost = cycle.iter().position(|name| self.place(name) == Some(first))?;
-        cycle.rotate_left(leftmost);
         let room = (to - from).checked_sub(7)?;
-        let names: Vec<String> = cycle.iter().chain(cycle.first()).map(|name| one_line(name)).collect();
-        let mut text = format!("cycle: {}", names.join(" → "));
+        let mut text = format!("cycle: {}", told_cycle(&cycle, &self.names));
         if width(&text) > room {
             text = format!("cycle of {}", cycle.len());
         }
@@ -201,10 +197,18 @@ impl Timeline {
             return vec![told(line)];
         }
         let (head, rest) = line.split_at(line.char_indices().nth(HANGING.len()).map_or(line.len(), |(at, _)| at));
-        let parts = broken(rest, self.width.saturating_sub(width(head)), "");
+        let parts = lines_of(rest, self.width.saturating_sub(width(head)));
         let heads = std::iter::once(head).chain(std::iter::repeat(HANGING));
         heads.zip(parts).map(|(head, part)| told(format!("{head}{part}"))).collect()
     }
+}
+
+/// A sentence on lines of so many columns; a place in the code stays with its "at" if there is room for both.
+fn lines_of(sentence: &str, columns: usize) -> Vec<String> {
+    let fits = |place: &str| width(place) + "at ".len() <= columns;
+    let tied = sentence.rsplit_once("  at ").filter(|(_, place)| fits(place));
+    let tied = tied.map_or_else(|| sentence.to_owned(), |(deed, place)| format!("{deed}  at\u{a0}{place}"));
+    broken(&tied, columns, "").into_iter().map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
 /// From the session that waits to each that is in its way.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::effect::Effect;
+use crate::report::markdown::{code, escaped};
 use crate::report::{Server, broken, one_line, wrapped};
 
 /// The table.
@@ -69,7 +70,7 @@ impl Cell {
         match (&self.effect, self.elapsed, &self.why) {
             (Some(effect), Some(elapsed), _) => format!("{effect}, {:.0} ms", elapsed * 1000.0),
             (Some(effect), None, _) => effect.to_string(),
-            (None, _, why) => why.clone().unwrap_or_default(),
+            (None, _, why) => one_line(why.as_deref().unwrap_or_default()),
         }
     }
 }
@@ -112,13 +113,15 @@ impl Matrix {
     /// As one Markdown table.
     #[must_use]
     pub fn to_markdown(&self) -> String {
-        let mut text = format!("{}\n\n| scenario | isolation | {} |\n", self.server, self.columns.join(" | "));
+        let server = escaped(&self.server.to_string());
+        let mut text = format!("{server}\n\n| scenario | isolation | {} |\n", self.columns.join(" | "));
         let _ = writeln!(text, "| --- | --- {}|", "| --- ".repeat(self.columns.len()));
         for row in &self.rows {
-            let _ = writeln!(text, "| `{}` {} | {} |", row.scenario, row.permutation, row.texts().join(" | "));
+            let cells: Vec<String> = row.texts().iter().map(|text| escaped(text)).collect();
+            let _ = writeln!(text, "| {} {} | {} |", code(&row.scenario), row.permutation, cells.join(" | "));
         }
         self.notes.iter().for_each(|note| {
-            let _ = write!(text, "\n{note}\n");
+            let _ = write!(text, "\n{}\n", escaped(note));
         });
         text
     }

@@ -50,8 +50,8 @@ fn edge(line: &str) -> Option<LoggedWait> {
     let start = line.get(..mode)?.rfind(|other: char| !other.is_ascii_alphabetic()).map_or(0, |at| at + 1);
     let start = (start..=mode).find(|&at| line.is_char_boundary(at))?;
     let (before, lock) = line.split_at(start);
-    // PostgreSQL's sentences part the two processes by a semicolon; the lock is what comes before it.
-    let (lock, after) = lock.rsplit_once([';', '；', '。', '；', ','])?;
+    // PostgreSQL's sentences part the two processes by a semicolon, or a comma of theirs; the lock is what comes before it.
+    let (lock, after) = lock.rsplit_once([';', '；', '、', '，'])?;
     Some(LoggedWait { waiter: first_number(before)?, holder: first_number(after)?, lock: lock.trim().to_owned() })
 }
 
@@ -112,18 +112,38 @@ impl Pause {
         if !message.contains("Lock") || message.lines().count() > 1 {
             return None;
         }
-        let is_part = |other: char| other.is_ascii_digit() || other == '.';
-        let last =
-            message.split(|other: char| !is_part(other)).rfind(|digits| digits.contains('.') && digits.len() > 4)?;
-        let milliseconds: f64 = last.trim_end_matches('.').parse().ok()?;
+        let numbers = message.split(|other: char| !is_of_decimals(other)).rev();
+        // A tuple's place, (0,123), could be taken for a German number: that is the second choice.
+        let milliseconds = [
+            numbers.clone().find_map(|digits| decimal(digits, '.')),
+            numbers.clone().find_map(|digits| decimal(digits, ',')),
+        ];
+        let milliseconds = milliseconds.into_iter().flatten().next()?;
         let at = time::seconds(&entry.time)?;
         Some(Self { pid: first_number(message)?, began: at - milliseconds / 1000.0, at })
     }
 }
 
+fn is_of_decimals(character: char) -> bool {
+    character.is_ascii_digit() || matches!(character, '.' | ',')
+}
+
+/// A number with three decimals, as milliseconds are written: German has a comma before them.
+fn decimal(digits: &str, point: char) -> Option<f64> {
+    let (whole, decimals) = digits.trim_end_matches(['.', ',']).split_once(point)?;
+    if decimals.len() == 3 { format!("{whole}.{decimals}").parse().ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Deadlock, Entry, Pause, edges, names_a_tuple};
+    use super::{Deadlock, Entry, Pause, decimal, edges, names_a_tuple};
+
+    #[test]
+    fn milliseconds_have_three_decimals() {
+        let points = ["1000.250", "12", "0.2", "1000.250.", "0,017"].map(|digits| decimal(digits, '.'));
+        assert_eq!(points, [Some(1000.25), None, None, Some(1000.25), None]);
+        assert_eq!(decimal("0,017", ','), Some(0.017));
+    }
 
     fn entry(detail: &str) -> Entry {
         Entry { detail: detail.to_owned(), ..Entry::default() }
@@ -157,6 +177,9 @@ mod tests {
             "Le processus 11 attend ShareLock sur transaction 745 ; bloqué par le processus 12.\n\
              Le processus 12 attend ShareLock sur transaction 744 ; bloqué par le processus 11.\n\
              Processus 11 : a\nProcessus 12 : b",
+            "プロセス 11 は ShareLock を トランザクション 745 で待機していましたが、プロセス 12 でブロックされました\n\
+             プロセス 12 は ShareLock を トランザクション 744 で待機していましたが、プロセス 11 でブロックされました\n\
+             プロセス 11: a\nプロセス 12: b",
             "进程11等待在事务 745上的ShareLock; 由进程12阻塞.\n进程12等待在事务 744上的ShareLock; 由进程11阻塞.\n进程 11: a\n进程 12: b",
         ] {
             let entry = entry(detail);

@@ -3,58 +3,82 @@
 //! `PREFIX LABEL:  TEXT`. A text of several lines goes on in lines that begin with a tab. A message comes first; its DETAIL,
 //! HINT, CONTEXT and STATEMENT follow at once, for the server writes them in one go.
 
+use std::collections::VecDeque;
+use std::io::{self, BufRead};
+
 use super::deadlock::{edges, first_number};
 use super::entry::Entry;
-use super::time;
+use super::{line, time};
 
 /// What stands between a label and its text.
 const COLON: &str = ":  ";
 
+/// An entry has this many lines at most, those of its texts not counted: a message, its DETAIL, and four more.
+const MOST: usize = 6;
+
 /// A line with those that it goes on in.
-struct Line<'a> {
-    prefix: &'a str,
-    label: &'a str,
+#[derive(Debug)]
+struct Line {
+    prefix: String,
+    label: String,
     text: String,
 }
 
-pub(super) fn entries(log: &str) -> Vec<Entry> {
-    let mut lines: Vec<Line<'_>> = Vec::new();
-    for line in log.lines() {
-        if let Some(more) = line.strip_prefix('\t') {
-            if let Some(last) = lines.last_mut() {
+/// Calls `each` with every entry.
+pub(super) fn each_entry(mut log: impl BufRead, each: &mut impl FnMut(Entry)) -> io::Result<()> {
+    let mut lines: VecDeque<Line> = VecDeque::new();
+    let mut bytes = Vec::new();
+    while line::next(&mut log, &mut bytes)? {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some(more) = text.strip_prefix('\t') {
+            if let Some(last) = lines.back_mut() {
                 last.text.push('\n');
                 last.text.push_str(more);
             }
-        } else if let Some(line) = read(line) {
-            lines.push(line);
+        } else if let Some(line) = read(&text) {
+            lines.push_back(line);
+        }
+        // The last may go on in the next line.
+        if lines.len() > MOST {
+            take(&mut lines, each);
         }
     }
-    let mut entries = Vec::new();
-    let mut rest = lines.as_slice();
-    while let Some((line, after)) = rest.split_first() {
-        let (entry, used) = entry(line, after);
-        entries.push(entry);
-        rest = after.get(used..).unwrap_or_default();
+    while !lines.is_empty() {
+        take(&mut lines, each);
     }
-    entries
+    Ok(())
+}
+
+/// Takes the first entry out of the lines.
+fn take(lines: &mut VecDeque<Line>, each: &mut impl FnMut(Entry)) {
+    if let Some((line, after)) = lines.make_contiguous().split_first() {
+        let (entry, used) = entry(line, after);
+        each(entry);
+        lines.drain(..=used);
+    }
 }
 
 /// Splits a line at its label: the last word before the first colon that two blanks follow.
-fn read(line: &str) -> Option<Line<'_>> {
+fn read(line: &str) -> Option<Line> {
     let (before, text) = line.split_once(COLON)?;
-    let at = before.rfind(|other: char| !other.is_alphanumeric()).map_or(0, |at| at + 1);
-    let at = (at..=before.len()).find(|&at| before.is_char_boundary(at))?;
-    let (prefix, label) = before.split_at(at);
-    // PostgreSQL writes labels in capitals, where a script has them.
-    let is_label =
-        !label.is_empty() && label.chars().all(|character| character.is_alphabetic() && !character.is_lowercase());
-    is_label.then(|| Line { prefix, label, text: text.to_owned() })
+    // French sets a blank before its colons.
+    let before = before.trim_end();
+    let at = before.char_indices().rev().find(|(_, other)| !other.is_alphanumeric());
+    let (prefix, label) = before.split_at(at.map_or(0, |(at, other)| at + other.len_utf8()));
+    // PostgreSQL writes labels in capitals, where a script has them: Georgian has, and does not use them.
+    let is_of_labels = |letter: char| letter.is_alphabetic() && (!letter.is_lowercase() || is_georgian(letter));
+    let is_label = !label.is_empty() && label.chars().all(is_of_labels);
+    is_label.then(|| Line { prefix: prefix.to_owned(), label: label.to_owned(), text: text.to_owned() })
+}
+
+fn is_georgian(letter: char) -> bool {
+    ('\u{10a0}'..='\u{10ff}').contains(&letter)
 }
 
 /// The entry that begins with this line, and how many of the following belong to it.
-fn entry(line: &Line<'_>, after: &[Line<'_>]) -> (Entry, usize) {
+fn entry(line: &Line, after: &[Line]) -> (Entry, usize) {
     let mut entry = Entry {
-        time: time::find(line.prefix).unwrap_or_default().to_owned(),
+        time: time::find(&line.prefix).unwrap_or_default().to_owned(),
         message: line.text.clone(),
         ..Entry::default()
     };
@@ -78,24 +102,26 @@ fn entry(line: &Line<'_>, after: &[Line<'_>]) -> (Entry, usize) {
 
 /// Whether a line is of the same entry as the message: written with the same prefix (but for numbers: times, and the count
 /// of lines), under another label.
-fn belongs(message: &Line<'_>, line: &Line<'_>) -> bool {
+fn belongs(message: &Line, line: &Line) -> bool {
     let shape = |prefix: &str| prefix.chars().filter(|character| !character.is_ascii_digit()).collect::<String>();
-    message.label != line.label && shape(message.prefix) == shape(line.prefix)
+    message.label != line.label && shape(&message.prefix) == shape(&line.prefix)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{entries, read};
+    use super::{each_entry, read};
 
     #[test]
     fn the_label_stands_before_the_first_colon_with_two_blanks() {
-        let told = |line| read(line).map(|line| (line.prefix, line.label, line.text)).unwrap_or_default();
+        let told = |line| read(line).map(|line| [line.prefix, line.label, line.text]).unwrap_or_default();
         assert_eq!(
             told("2026-11-24 10:00:00 UTC [7] ERROR:  a:  b"),
-            ("2026-11-24 10:00:00 UTC [7] ", "ERROR", "a:  b".into())
+            ["2026-11-24 10:00:00 UTC [7] ", "ERROR", "a:  b"]
         );
-        assert_eq!(told("FEHLER:  Verklemmung"), ("", "FEHLER", "Verklemmung".into()));
-        assert_eq!(told("[7]错误:  检测到死锁"), ("[7]", "错误", "检测到死锁".into()));
+        assert_eq!(told("FEHLER:  Verklemmung"), ["", "FEHLER", "Verklemmung"]);
+        assert_eq!(told("[7]错误:  检测到死锁"), ["[7]", "错误", "检测到死锁"]);
+        assert_eq!(told("[7] CONTEXTE :  pendant"), ["[7] ", "CONTEXTE", "pendant"]);
+        assert_eq!(told("[7] შეცდომა:  აღმოჩენილია"), ["[7] ", "შეცდომა", "აღმოჩენილია"]);
         assert!(read("no label here: at all").is_none());
         assert!(read("not a label:  this").is_none());
     }
@@ -103,7 +129,8 @@ mod tests {
     #[test]
     fn lines_that_begin_with_a_tab_belong_to_the_one_before() {
         let log = "\tlost\nLOG:  one\n\ttwo\n\t\tthree\nLOG:  four";
-        let messages: Vec<String> = entries(log).into_iter().map(|entry| entry.message).collect();
+        let mut messages = Vec::new();
+        each_entry(log.as_bytes(), &mut |entry| messages.push(entry.message)).unwrap();
         assert_eq!(messages, ["one\ntwo\n\tthree", "four"]);
     }
 }

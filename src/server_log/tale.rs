@@ -1,7 +1,7 @@
 //! A deadlock of a log as a report.
 
 use super::deadlock::{Deadlock, Pause};
-use super::entry::Format;
+use super::format::Format;
 use super::time;
 use crate::report::{
     Event, EventKind, Outcome, Report, Server, SessionOutcome, SessionReport, Statement, one_line, shortened,

@@ -5,14 +5,15 @@ const LENGTH: usize = "2026-11-24 23:55:46".len();
 
 /// The first moment in a text.
 pub(super) fn find(text: &str) -> Option<&str> {
-    let at = (0..text.len()).find(|&at| is_moment(text.as_bytes().get(at..at + LENGTH)))?;
+    let at = (0..text.len()).find(|&at| text.as_bytes().get(at..).is_some_and(is_moment))?;
     let end = text[at + LENGTH..].find(|other: char| !(other.is_ascii_digit() || other == '.'));
     text.get(at..end.map_or(text.len(), |end| at + LENGTH + end))
 }
 
-fn is_moment(bytes: Option<&[u8]>) -> bool {
+/// Whether a text begins with a moment.
+pub(super) fn is_moment(text: &[u8]) -> bool {
     let fits = |(wanted, byte): (u8, &u8)| if wanted == b'0' { byte.is_ascii_digit() } else { wanted == *byte };
-    bytes.is_some_and(|bytes| b"0000-00-00 00:00:00".iter().copied().zip(bytes).all(fits))
+    text.len() >= LENGTH && b"0000-00-00 00:00:00".iter().copied().zip(text).all(fits)
 }
 
 /// A moment as seconds, to be compared with others of the same log; whatever time zone they are in, it is the same.

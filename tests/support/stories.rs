@@ -6,8 +6,10 @@
 use django_lockstep::engine::Stuck;
 use django_lockstep::engine::observer::Outsider;
 use django_lockstep::report::{
-    Event, EventKind, Outcome, Report, Server, SessionOutcome, SessionReport, Statement, Story, explain,
+    Event, EventKind, Exploration, Finding, Outcome, Report, Server, SessionOutcome, SessionReport, Statement, Story,
+    explain,
 };
+use django_lockstep::scenario::matrix::{Cell, Matrix, Row};
 
 /// The sessions A, B, … take steps at given times.
 pub struct Teller {
@@ -352,6 +354,91 @@ pub fn hidden_deadlock() -> Report {
         .fails(0.0033, "A", "57014", "canceling statement due to user request")
         .rolls_back(0.004, "A")
         .told(Outcome::BlockedByOutsider, &[])
+}
+
+/// What a search has found: the deadlock of two sessions, and an update that is lost when they do not wait.
+pub fn exploration() -> Exploration {
+    let lost = Teller::new(&["A", "B"])
+        .begin(0.0004, "A")
+        .begin(0.0009, "B")
+        .takes(0.0012, "A", "SELECT bank_account", 1)
+        .takes(0.0021, "B", "SELECT bank_account", 1)
+        .commits(0.003, "A")
+        .commits(0.004, "B")
+        .told(Outcome::NoConflict, &[]);
+    let deadlock = two_sessions();
+    let about = format!("the cycle {}", deadlock.told_cycle());
+    let finding = |kind: &str, about: &str, schedule: &str, preemptions, seen, report| Finding {
+        kind: kind.to_owned(),
+        about: about.to_owned(),
+        schedule: schedule.to_owned(),
+        preemptions,
+        seen,
+        report,
+    };
+    Exploration {
+        sessions: vec!["A".to_owned(), "B".to_owned()],
+        findings: vec![
+            finding("deadlock", &about, "A B A B", 2, 4, deadlock),
+            finding("lost_update", "what the schedule leaves is not what any serial order leaves", "A B A", 1, 1, lost),
+        ],
+        schedules: 14,
+        redundant: 1,
+        steps: 96,
+        complete: true,
+        extent: "14 schedules, all that can differ".to_owned(),
+        contended: true,
+        elapsed: 0.532,
+    }
+}
+
+/// A search that has found nothing, between sessions that never met.
+pub fn nothing_found() -> Exploration {
+    Exploration {
+        findings: Vec::new(),
+        schedules: 1,
+        redundant: 0,
+        steps: 8,
+        extent: "1 schedule, all that can differ".to_owned(),
+        contended: false,
+        elapsed: 0.021,
+        ..exploration()
+    }
+}
+
+/// Two scenarios under each isolation level, with each what-if: every kind of cell.
+pub fn matrix() -> Matrix {
+    let cell = |effect: &str, elapsed| Cell::of(effect.parse().unwrap(), elapsed);
+    let row = |scenario: &str, order: &str, isolation, cells| Row {
+        scenario: scenario.to_owned(),
+        permutation: 1,
+        order: order.to_owned(),
+        isolation,
+        cells,
+    };
+    let none = || Cell::without("no locking clause");
+    let (first, second) = ("a_locks_1 b_locks_2 a_locks_2 b_locks_1 a_commits b_commits", "a_counts b_counts a_c b_c");
+    let locks = |isolation| {
+        let cells = [("40P01", 0.1042), ("40P01", 0.099), ("55P03, 55P03", 0.002), ("none", 0.003), ("55P03", 0.012)];
+        row("s02-select-for-update-order", first, isolation, cells.map(|(effect, took)| cell(effect, took)).into())
+    };
+    let skew = |isolation, effect: &str| {
+        row("write-skew", second, isolation, vec![cell(effect, 0.004), none(), none(), none(), none()])
+    };
+    let server = two_sessions().server;
+    Matrix {
+        columns: vec!["as it is", "no_key", "nowait", "skip_locked", "lock_timeout"],
+        rows: vec![
+            locks("read committed"),
+            locks("repeatable read"),
+            locks("serializable"),
+            skew("read committed", "none"),
+            skew("repeatable read", "waits"),
+            skew("serializable", "40001 at COMMIT"),
+        ],
+        notes: vec!["lock_timeout is 10 ms, below deadlock_timeout.".to_owned()],
+        server,
+    }
 }
 
 /// All of them, by name.

@@ -92,6 +92,14 @@ def _add_times(parser: CommandParser) -> None:
     )
 
 
+def check_output(output: object) -> None:
+    """Check that the file of ``--output`` can be one."""
+    if output is not None and not str(output).strip():
+        hint = "Give the name of a file, or leave it out: then the result is written to standard output."
+        message = f"--output {str(output)!r} names no file. {hint}"
+        raise UsageError(message, hint=hint)
+
+
 def check_options(options: dict[str, Any], *, outcomes: Sequence[str]) -> None:
     """Check what the engine does not: ``call_command`` lets past what the parser would refuse."""
     options["expect"] = options["expect"] or "deadlock"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from django.core.management.base import CommandError
 
@@ -17,20 +18,22 @@ if TYPE_CHECKING:
     from django_lockstep import Report
 
 NONE = 3
+PACKED = {b"\x1f\x8b": "zcat", b"BZh": "bzcat", b"\xfd7zXZ": "xzcat", b"\x28\xb5\x2f\xfd": "zstdcat"}
+"""How compressed files begin, and what unpacks them."""
 
 
 def reports_of(source: str) -> tuple[list[Report], str]:
     """Read the log; return the deadlocks in it and, in words, where they are from."""
     where = "standard input" if source == "-" else source
     try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as log:
+            _refuse_compressed(log, where)
+            form, entries, told = read_log(log, list(scenarios()))
     except OSError as error:
         message = (
             f"Cannot read {source}: {error.strerror}. Name a PostgreSQL server log, or - for standard input."
         )
         raise CommandError(message) from error
-    # The log of a cluster may have databases in several encodings, and lines in each.
-    form, entries, told = read_log(raw.decode("utf-8", "replace"), list(scenarios()))
     if not told:
         message = (
             f"There is no deadlock in {where} ({form}, {entries} entries). Give a PostgreSQL server log in the format "
@@ -38,6 +41,17 @@ def reports_of(source: str) -> tuple[list[Report], str]:
         )
         raise CommandError(message, returncode=NONE)
     return [report for report, _ in told], f"{where} ({form})"
+
+
+def _refuse_compressed(log: BinaryIO, where: str) -> None:
+    peek = getattr(log, "peek", None)  # a stand-in for standard input may have none
+    beginning = peek(max(map(len, PACKED))) if peek else b""
+    for magic, program in PACKED.items():
+        if beginning.startswith(magic):
+            name = "FILE" if log is sys.stdin.buffer else where
+            how = f"{program} {name} | manage.py deadlock_test --from-log -"
+            message = f"{where} is compressed. Unpack it on the way: {how}"
+            raise CommandError(message)
 
 
 def faces_of(reports: list[Report], where: str, form: str, verbosity: int) -> str:
@@ -54,11 +68,18 @@ def faces_of(reports: list[Report], where: str, form: str, verbosity: int) -> st
         hint = f"Choose one with --deadlock N, from 1 to {len(reports)}."
         message = f"A Mermaid diagram is of one deadlock, and there are {len(reports)} in {where}. {hint}"
         raise UsageError(message, hint=hint)
-    parts = (
-        f"Deadlock {number} of {len(reports)}\n\n{report.to_text(verbosity)}"
+    return "".join(
+        heading_of(number, len(reports)) + report.to_text(verbosity)
         for number, report in enumerate(reports, 1)
     )
-    return f"\n{'─' * 60}\n\n".join(parts)
+
+
+def heading_of(number: int, of: int) -> str:
+    """Return what stands before a report; nothing before the only one."""
+    if of == 1:
+        return ""
+    rule = f"\n{'─' * 60}\n\n" if number > 1 else ""
+    return f"{rule}Deadlock {number} of {of}\n\n"
 
 
 def chosen(reports: list[Report], number: int | None) -> list[Report]:

@@ -85,10 +85,22 @@ class View:
             told = "\n".join(paint(line) for line in verdict.split("\n"))
             self.write(f"\n{told}{blank}{rest}")
 
+    def tell(self, report: Report) -> None:
+        """Tell what happened, at once."""
+        self.start(report.server)
+        for event in report.events:
+            self.event(event)
+        self.conclude(report)
+
     def summarize(self, summary: str) -> None:
         """Tell what came of many runs."""
         if self._verbosity > 0:
             self.write(f"\n{summary}")
+
+    def say_written(self, file: str) -> None:
+        """Tell where the result is."""
+        if self._verbosity > 0:
+            self.write(f"\n{self._paint('SUCCESS')(f'Written: {file}')}\n")
 
     def write(self, text: str) -> None:
         """Write it at once, as far as the encoding can. A reader who has gone (``| head -1``) changes nothing else."""

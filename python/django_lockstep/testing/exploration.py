@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from django_lockstep._core import ExplorationFaces
 
 if TYPE_CHECKING:
     from django_lockstep import Report
@@ -39,21 +42,8 @@ class Finding:
     seen: int
     """How many schedules showed it."""
 
-    @property
-    def replay(self) -> str:
-        """The lines to paste that make it happen again."""
-        if '"' in self.schedule:  # with a row that is held in between
-            return f"replay: explore(…, only='{self.schedule}')"
-        return (
-            f'replay: run_together(…, order="{self.schedule}")\n     or: explore(…, only="{self.schedule}")'
-        )
-
     def __str__(self) -> str:
-        times = "schedule" if self.seen == 1 else "schedules"
-        return (
-            f"{self.kind.replace('_', ' ')}: {self.about} ({self.seen} {times})\n"
-            f"{self.replay}\n{self.report.to_text()}"
-        )
+        return Exploration((self,)).faces.finding_to_text(0)
 
 
 @dataclass(frozen=True)
@@ -77,6 +67,9 @@ class Exploration:
     elapsed: float = field(default=0.0, compare=False)
     """Seconds, starting states included."""
 
+    sessions: tuple[str, ...] = ()
+    """The sessions' names, in the order of the callables."""
+
     @property
     def deadlocks(self) -> tuple[Finding, ...]:
         """The deadlocks."""
@@ -94,6 +87,60 @@ class Exploration:
         why = "all that can differ" if self.complete else f"not all: {STOPS.get(self.stopped or '', '')}"
         return f"{count}, {why}"
 
+    @property
+    def verdict(self) -> str:
+        """What came of it, in one line."""
+        return self.faces.verdict
+
+    def to_text(self, verbosity: int = 1, width: int = 100) -> str:
+        """Return it as plain text: at verbosity 0 the summary alone, at 1 to 3 each finding's timeline as well."""
+        return self.faces.to_text(verbosity, width)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as dicts, lists, strings and numbers, with a ``schema_version``.
+
+        The package's ``schema/exploration-1.json`` describes it.
+        """
+        told: dict[str, Any] = json.loads(self.to_json())
+        return told
+
+    def to_json(self) -> str:
+        """Return the same as a JSON text."""
+        return self.faces.to_json()
+
+    def to_markdown(self) -> str:
+        """Return it as Markdown for a pull request: a table, and a Mermaid diagram of each finding, to be unfolded."""
+        return self.faces.to_markdown()
+
+    def to_mermaid(self) -> str:
+        """Return it as one Mermaid sequence diagram, the findings one after the other."""
+        return self.faces.to_mermaid()
+
+    def to_html(self) -> str:
+        """Return it as one HTML document that loads nothing and runs no script: each finding can be unfolded."""
+        return self.faces.to_html()
+
+    @property
+    def faces(self) -> ExplorationFaces:
+        """What tells it."""
+        told = [
+            (one.kind, one.about, one.schedule, one.preemptions, one.seen, one.report)
+            for one in self.findings
+        ]
+        names = self.sessions or tuple(
+            session.name for finding in self.findings[:1] for session in finding.report.sessions
+        )
+        return ExplorationFaces(
+            list(names),
+            told,
+            schedules=self.schedules,
+            redundant=self.redundant,
+            steps=self.steps,
+            complete=self.complete,
+            extent=self.extent,
+            contended=self.contended,
+            elapsed=self.elapsed,
+        )
+
     def __str__(self) -> str:
-        found = "\n\n".join(map(str, self.findings)) or "Nothing was found."
-        return f"{self.extent}; {self.elapsed:.2f} s.\n{found}"
+        return self.to_text()

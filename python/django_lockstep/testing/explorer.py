@@ -124,6 +124,7 @@ class Explorer:
             stopped=None if complete else self.stopped(search, bounds, only, enough=enough),
             contended=self.contended,
             elapsed=time.monotonic() - began,
+            sessions=tuple(self.ensemble.names),
         )
 
     def stopped(
@@ -236,7 +237,7 @@ class Explorer:
             for session in report.sessions
             if session.name in report.cycle
         )
-        self.add(("deadlock", *steps), "deadlock", f"the cycle {' → '.join(report.cycle)}", ran, schedule)
+        self.add(("deadlock", *steps), "deadlock", f"the cycle {report.told_cycle}", ran, schedule)
 
     def outcome_of(self, ran: Ran) -> object:
         """Return what a schedule has come to: the rows, and what was raised."""

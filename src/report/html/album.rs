@@ -3,12 +3,16 @@
 use askama::Template;
 
 use super::{Tale, drawn, mood};
-use crate::report::Report;
 use crate::report::plain::{lines, one_line};
+use crate::report::{Outcome, Report};
 
 /// A report on the page.
 struct Chapter {
+    id: String,
     heading: String,
+    /// What makes it happen again, and how often it was seen; empty where that is not known.
+    replay: String,
+    frequency: String,
     mood: &'static str,
     tale: String,
     /// Whether it is unfolded when the page opens.
@@ -68,10 +72,26 @@ impl Album {
         let id = format!("r{}", self.chapters.len() + 1);
         self.chapters.push(Chapter {
             heading: named(heading, &id),
+            replay: String::new(),
+            frequency: String::new(),
             mood: mood(report.outcome),
-            tale: Tale::of(report, &id).draw(),
+            tale: Tale::of_chapter(report, &id).draw(),
             open: self.chapters.is_empty(),
+            id,
         });
+        self
+    }
+
+    /// Says of the report that was added last what makes it happen again, and how often it was seen.
+    #[must_use]
+    pub fn replayed(mut self, replay: &str, frequency: &str) -> Self {
+        if let Some(chapter) = self.chapters.last_mut() {
+            (chapter.replay, chapter.frequency) = (one_line(replay), one_line(frequency));
+            // Whoever wants to see it again has found a fault, also where every session committed.
+            if chapter.mood == mood(Outcome::NoConflict) {
+                chapter.mood = mood(Outcome::Error);
+            }
+        }
         self
     }
 

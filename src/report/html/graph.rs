@@ -4,9 +4,9 @@ use std::f64::consts::PI;
 
 use askama::Template;
 
-use crate::report::Report;
 use crate::report::plain::{one_line, shortened, width};
 use crate::report::waits::wait_for_graph;
+use crate::report::{Report, from_the_first};
 
 /// How high a session's box is, …
 const HEIGHT: f64 = 36.0;
@@ -64,7 +64,8 @@ impl Graph {
         if waits.is_empty() {
             return None;
         }
-        let mut names: Vec<&str> = report.cycle.iter().map(String::as_str).collect();
+        let cycle = from_the_first(&report.cycle, &report.names());
+        let mut names: Vec<&str> = cycle.iter().map(String::as_str).collect();
         for name in waits.iter().flat_map(|wait| [wait.waiter.as_str(), wait.holder.as_str()]) {
             if !names.contains(&name) {
                 names.push(name);
@@ -83,9 +84,9 @@ impl Graph {
                 circle.arrow(place(&wait.waiter), place(&wait.holder), shortened(&step, 14), sentence, wait.in_cycle)
             })
             .collect();
-        let title = match report.cycle.first() {
-            Some(first) => format!("Wait-for graph: the cycle {} → {first}", report.cycle.join(" → ")),
-            None => "Wait-for graph: no cycle".to_owned(),
+        let title = match report.told_cycle() {
+            none if none.is_empty() => "Wait-for graph: no cycle".to_owned(),
+            cycle => format!("Wait-for graph: the cycle {cycle}"),
         };
         let (width, height) = (Px(circle.width()), Px(circle.height()));
         Some(Self { id: id.to_owned(), width, height, title: one_line(&title), nodes, arrows })
@@ -173,7 +174,7 @@ impl Circle {
         let ((sx, sy), (ex, ey)) =
             (edge((x1, y1), (cx, cy), self.half(from), 2.0), edge((x2, y2), (cx, cy), self.half(to), 7.0));
         // A pair's arrows leave from above and below the middle of its boxes.
-        let outward = bend / 2.0 + if self.is_pair() { 20.0 } else { 12.0 };
+        let outward = bend / 2.0 + if self.is_pair() { 20.0 } else { 8.0f64.mul_add(normal_y.abs(), 12.0) };
         let (x, y) =
             (normal_x.mul_add(outward, f64::midpoint(x1, x2)), normal_y.mul_add(outward, f64::midpoint(y1, y2)));
         let anchor = if normal_x > 0.3 {

@@ -43,9 +43,10 @@ impl Matrix {
     pub fn to_html(&self) -> String {
         let tables = self.permutations().map(table).collect::<Vec<_>>();
         let cells = self.rows.iter().flat_map(|row| &row.cells);
-        let deadlocks = cells.filter(|cell| cell.effect.as_ref().is_some_and(Effect::is_deadlock)).count();
+        let effects: Vec<&Effect> = cells.filter_map(|cell| cell.effect.as_ref()).collect();
+        let deadlocks = effects.iter().filter(|effect| effect.is_deadlock()).count();
         let page = Page {
-            title: format!("Isolation matrix: {deadlocks} deadlocks in {} orders", tables.len()),
+            title: format!("Isolation matrix: a deadlock in {deadlocks} of {} runs", effects.len()),
             mood: mood(if deadlocks > 0 { Outcome::Deadlock } else { Outcome::NoConflict }),
             heading: self.server.to_string(),
             columns: self.columns.iter().map(|column| one_line(column)).collect(),

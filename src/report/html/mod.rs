@@ -4,6 +4,7 @@
 //! does not see the drawings.
 
 mod album;
+mod exploration;
 mod graph;
 mod lanes;
 mod matrix;
@@ -36,7 +37,7 @@ impl Report {
     /// The report as one self-contained HTML document.
     #[must_use]
     pub fn to_html(&self) -> String {
-        let verdict = one_line(&self.verdict());
+        let verdict = headline(&self.verdict());
         let tale = Tale::of(self, "r").draw();
         let heading = self.heading().trim_end().to_owned();
         let page = Page { title: verdict.clone(), mood: mood(self.outcome), verdict, heading, tale };
@@ -47,6 +48,11 @@ impl Report {
 /// Our templates write into a String, which cannot fail.
 fn drawn(template: &impl Template) -> String {
     template.render().unwrap_or_else(|error| format!("<p>{error}</p>"))
+}
+
+/// A verdict as a heading: a number and its unit stay on one line.
+fn headline(verdict: &str) -> String {
+    one_line(verdict).replace(" s:", "\u{a0}s:").replace(" s)", "\u{a0}s)")
 }
 
 /// What a glance should tell.

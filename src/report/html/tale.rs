@@ -12,14 +12,21 @@ use crate::report::plain::one_line;
 /// Everything that a report tells below its verdict.
 #[derive(Template)]
 #[template(path = "tale.html", config = "src/report/html/askama.toml")]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Tale {
     /// What the ids on the page begin with, so that several tales fit on one.
     id: String,
+    /// Its headings' level, and what comes before the names of its sections (the id of a heading, and a blank).
+    level: u8,
+    chapter: String,
     why: String,
     cure: String,
     lanes: String,
     graph: String,
     statements: Vec<super::tables::Row>,
+    has_cycle: bool,
+    /// Whether there is something to stand beside the lanes.
+    has_beside: bool,
     has_sources: bool,
     has_locks: bool,
     words: Vec<Words>,
@@ -28,19 +35,35 @@ pub(crate) struct Tale {
 }
 
 impl Tale {
+    /// The tale of a page of its own.
     pub(crate) fn of(report: &Report, id: &str) -> Self {
+        Self::below(report, id, 2, String::new())
+    }
+
+    /// The tale of a chapter, whose heading has the id `{id}-title`.
+    pub(crate) fn of_chapter(report: &Report, id: &str) -> Self {
+        Self::below(report, id, 3, format!("{id}-title "))
+    }
+
+    fn below(report: &Report, id: &str, level: u8, chapter: String) -> Self {
         let (why, cure) = why_and_cure(&report.explanation);
         let statements = statements(report);
+        let graph = Graph::of(report, id).map(|graph| drawn(&graph)).unwrap_or_default();
+        let words = words(report);
         Self {
             id: id.to_owned(),
+            level,
+            chapter,
             why,
             cure,
             lanes: drawn(&Lanes::of(report, id)),
-            graph: Graph::of(report, id).map(|graph| drawn(&graph)).unwrap_or_default(),
+            has_cycle: !report.cycle.is_empty(),
+            has_beside: !graph.is_empty() || !words.is_empty(),
+            graph,
             has_sources: statements.iter().any(|row| !row.source.is_empty()),
             has_locks: statements.iter().any(|row| !row.locks.is_empty()),
             statements,
-            words: words(report),
+            words,
             notes: report.notes.iter().map(|note| one_line(note)).collect(),
             events: events(report),
         }

@@ -13,8 +13,8 @@ from django_lockstep import LockstepError, simulate_deadlock
 from django_lockstep._core import OUTCOMES, _repeat_deadlock
 from django_lockstep.dsn import dsn_from_alias, isolation_from_alias, primary_of
 from django_lockstep.exceptions import UsageError
-from django_lockstep.management.arguments import add_arguments, check_options, engine_options
-from django_lockstep.management.log import chosen, faces_of, reports_of
+from django_lockstep.management.arguments import add_arguments, check_options, check_output, engine_options
+from django_lockstep.management.log import chosen, faces_of, heading_of, reports_of
 from django_lockstep.management.model import Target, target_of
 from django_lockstep.management.repeat import Repetition, repeat
 from django_lockstep.management.specs import mode_of, run_mode
@@ -66,6 +66,7 @@ class Command(BaseCommand):
             raise Interrupted(message, returncode=INTERRUPTED) from error
 
     def _run(self, stack: ExitStack, options: dict[str, Any]) -> None:
+        check_output(options["output"])
         if mode := mode_of(options):
             self._run_mode(mode, stack, options)
             return
@@ -100,10 +101,13 @@ class Command(BaseCommand):
     def _tell_log(self, stack: ExitStack, options: dict[str, Any]) -> None:
         deliver = self._delivery(stack, options)
         reports, where = reports_of(options["from_log"])
-        told = faces_of(chosen(reports, options["deadlock"]), where, options["format"], options["verbosity"])
+        wanted = chosen(reports, options["deadlock"])
+        deliver(faces_of(wanted, where, options["format"], options["verbosity"]))
         if options["format"] == "text" and options["verbosity"] > 0:
-            View(self.stdout, self.style, options).write(told)
-        deliver(told)
+            for number, report in enumerate(wanted, 1):
+                view = View(self.stdout, self.style, options | {"sessions": len(report.sessions)})
+                view.write(heading_of(number, len(wanted)))
+                view.tell(report)
 
     def _source(
         self, stack: ExitStack, target: Target | None, options: dict[str, Any]
@@ -147,11 +151,20 @@ class Command(BaseCommand):
                 if options["format"] == "text"
                 else View(self.stdout, self.style, options).write
             )
-        try:
-            return stack.enter_context(Path(options["output"]).open("w", encoding="utf-8")).write
-        except OSError as error:
-            message = f"Cannot write {options['output']}: {error.strerror}. Give another file as --output."
-            raise CommandError(message) from error
+        delivered: list[str] = []
+
+        def say(_: object, error: BaseException | None, __: object) -> None:
+            if delivered and not isinstance(error, OSError):
+                View(self.stdout, self.style, options).say_written(options["output"])
+
+        stack.push(say)  # is called when the file has been closed
+        write = _opened(stack, Path(options["output"]))
+
+        def deliver(text: str) -> None:
+            write(text)
+            delivered.append(options["output"])
+
+        return deliver
 
     def _view(self, options: dict[str, Any]) -> View:
         """Return what shows the run; nothing, where standard output is for another face alone."""
@@ -186,6 +199,10 @@ class Command(BaseCommand):
         if repetition.odd:
             times = f"{repetition.outcomes[expected]} times in {repetition.runs} runs"
             raise _complaint(repetition.odd, f"Expected {expected} every time, but it came {times}.")
+
+
+def _opened(stack: ExitStack, file: Path) -> Callable[[str], object]:
+    return stack.enter_context(file.open("w", encoding="utf-8")).write
 
 
 @contextmanager
