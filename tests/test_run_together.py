@@ -93,7 +93,7 @@ def test_the_explanation_tells_statements_of_one_line_from_each_other() -> None:
         rf"UPDATE orm_account \[5, {second}\]"
         for first, second in ((2, 1), (1, 2))
     ]
-    assert re.search(rf"B {changed[0]} .*; A {changed[1]}", report.explanation), report.explanation
+    assert re.search(rf"A {changed[1]} .*; B {changed[0]}", report.explanation), report.explanation
 
 
 def test_an_ordered_transfer_does_not() -> None:
