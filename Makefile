@@ -6,6 +6,8 @@ CARGO ?= cargo
 # More arguments for the two test runners, such as: make test PYTEST_ARGS="-k embedded" CARGO_TEST_ARGS=engine
 PYTEST_ARGS ?=
 CARGO_TEST_ARGS ?=
+# --quick, --output FOLDER, --docs
+BENCH_ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -27,7 +29,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-example test-docs lint lint-rust lint-python lint-trust audit fuzz matrix wheels release-prepare release-check picture catalogue docs format build clean
+.PHONY: help demo test test-rust test-python test-example test-docs bench lint lint-rust lint-python lint-trust audit fuzz matrix wheels release-prepare release-check picture catalogue docs format build clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +50,9 @@ test-docs: .venv/.built .venv/.test ## follow the documentation word by word
 
 test-example: .venv/.built ## run the example project's tests
 	cd example_project && ../$(BIN)/python manage.py test
+
+bench: .venv/.built ## measure deadlocks against every other way to make them: BENCH_ARGS=--quick
+	@$(BIN)/python -m benches $(BENCH_ARGS)
 
 lint: lint-rust lint-python lint-trust ## check format, lints and types of both languages, licences and workflows
 

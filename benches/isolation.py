@@ -74,6 +74,22 @@ class Bench:
         return time.perf_counter() - start, output
 
 
+def compare(bench: Bench, specs: list[Path], rounds: int) -> tuple[dict[str, float], set[str]]:
+    """Return the seconds of both programs, and the specs whose outputs differed."""
+    spent = {"ours": 0.0, "isolationtester": 0.0}
+    different: set[str] = set()
+    for number in range(rounds):
+        for place, spec in enumerate(specs):
+            outputs = {}
+            # In turns, so that whatever else the machine does falls on both alike.
+            for program in sorted(spent, reverse=(number + place) % 2 == 1):
+                seconds, outputs[program] = bench.run(spec, program)
+                spent[program] += seconds
+            if len(set(outputs.values())) > 1:
+                different.add(spec.stem)
+    return spent, different
+
+
 def main() -> int:
     """Run the comparison."""
     parser = argparse.ArgumentParser(
@@ -83,20 +99,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
     specs = sorted(arguments.folder.glob("*.spec"))
-    spent = {"ours": 0.0, "isolationtester": 0.0}
-    different: set[str] = set()
-    settings = {"max_prepared_transactions": "10"}
     os.environ.pop("PGAPPNAME", None)
-    with EmbeddedServer(settings) as server, closing(Bench(server)) as bench:
-        for number in range(arguments.rounds):
-            for place, spec in enumerate(specs):
-                outputs = {}
-                # In turns, so that whatever else the machine does falls on both alike.
-                for program in sorted(spent, reverse=(number + place) % 2 == 1):
-                    seconds, outputs[program] = bench.run(spec, program)
-                    spent[program] += seconds
-                if len(set(outputs.values())) > 1:
-                    different.add(spec.stem)
+    with EmbeddedServer({"max_prepared_transactions": "10"}) as server, closing(Bench(server)) as bench:
+        spent, different = compare(bench, specs, arguments.rounds)
 
     ratio = spent["ours"] / spent["isolationtester"]
     print(f"{len(specs)} specs, {arguments.rounds} rounds")

@@ -145,9 +145,9 @@ def _repeat_deadlock(
     """Run ``simulate_deadlock(dsn, **options)`` many times: for ``deadlock_test --repeat``, not for you.
 
     ``jobs`` of them are run at once, each with connections, threads and scratch rows of its own, kept from one
-    run to the next. ``options["timeout"]`` is for each run, and ``Statement.locks`` is never filled. ``on_report`` is
-    called with each report in the calling thread, while the next run goes on. What ends it early is raised, as
-    ``simulate_deadlock`` would; ``UsageError`` also for several jobs on one ``table``.
+    run to the next. ``options["timeout"]`` is for each run; neither ``Statement.locks`` nor ``Event.lock`` is
+    filled. ``on_report`` is called with each report in the calling thread, while the next run goes on. What ends it
+    early is raised, as ``simulate_deadlock`` would; ``UsageError`` also for several jobs on one ``table``.
     """
 
 def dsn_from_params(params: Mapping[str, Any]) -> str:

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from django_lockstep._core import parse_scenario
 from django_lockstep.exceptions import UsageError
 
+TYPE_CHECKING = False  # typing takes longer to import than all the rest of the package
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from django_lockstep._core import Event, Report, Scenario, Server, SpecReport, _Isolation, _WhatIf
-
-_FOLDER = Path(__file__).with_name("scenarios")
 
 
 def scenarios() -> tuple[Scenario, ...]:
     """Return every scenario of the catalogue, by name."""
-    return tuple(_read(file) for file in sorted(_FOLDER.glob("*.spec")))
+    return tuple(map(_read, _files()))
 
 
 def scenario(name: str) -> Scenario:
     """Return the scenario of this name. Raises ``UsageError``, with the names that are like it, if there is none."""
-    names = [file.stem for file in sorted(_FOLDER.glob("*.spec"))]
-    if name not in names:
-        alike = [one for one in names if one.startswith(f"{name}-")] or difflib.get_close_matches(name, names)
+    files = {file.stem: file for file in _files()}
+    if name not in files:
+        from difflib import get_close_matches  # takes longer to import than all the rest of the package
+
+        alike = [one for one in files if one.startswith(f"{name}-")] or get_close_matches(name, files)
         hint = f"Did you mean {' or '.join(alike)}?" if alike else "deadlock_test --list lists all of them."
         message = f"There is no scenario {name!r}. {hint}"
         raise UsageError(message, hint=hint)
-    return _read(_FOLDER / f"{name}.spec")
+    return _read(files[name])
 
 
 def run_scenario(
@@ -85,6 +83,12 @@ def run_scenario(
         on_event=on_event,
         on_report=on_report,
     )
+
+
+def _files() -> list[Path]:
+    from pathlib import Path  # what only a few calls need, an import of the package does without
+
+    return sorted(Path(__file__).with_name("scenarios").glob("*.spec"))
 
 
 def _read(file: Path) -> Scenario:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from django_lockstep._core import parse_spec
 from django_lockstep.exceptions import UsageError
 
+TYPE_CHECKING = False  # typing takes longer to import than all the rest of the package
 if TYPE_CHECKING:
     import os
 
@@ -25,6 +23,8 @@ def load_spec(path_or_text: str | os.PathLike[str]) -> Spec:
     """
     if isinstance(path_or_text, str) and "{" in path_or_text:
         return parse_spec(path_or_text)
+    from pathlib import Path  # what only a few calls need, an import of the package does without
+
     path = Path(path_or_text)
     try:
         text = path.read_bytes().decode("utf-8-sig")  # its line ends are part of the SQL

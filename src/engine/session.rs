@@ -135,6 +135,11 @@ impl Gate {
     /// Announces the next step and blocks until it is released.
     pub fn arrive(&self, step: Step) -> Result<Permit, Stopped> {
         self.announce(step)?;
+        self.pass()
+    }
+
+    /// Blocks until the next step, of which the run knows, is released.
+    fn pass(&self) -> Result<Permit, Stopped> {
         self.permits.recv().map_err(|_| Stopped)
     }
 
@@ -229,7 +234,8 @@ fn drive_sql(mut backend: Pooled, mut script: Box<dyn Script>, gate: Gate, leash
     while let Some(step) = script.next(last.as_ref()) {
         let kind = step.kind;
         let sql = step.sql.clone();
-        if gate.arrive(step).is_err() {
+        let released = if script.is_handed_in() { gate.pass() } else { gate.arrive(step) };
+        if released.is_err() {
             break;
         }
         let (result, pid) = match backend.run(&sql, leash) {

@@ -120,8 +120,10 @@ fn play(
         mailboxes.push(mailbox);
     }
     let prelude = connections.session_prelude(options, facts);
-    let pids = greet(&mut run, spec, &prelude, options, &mailboxes)?;
-    own_backends(&mut run, &mailboxes, options, leash)?;
+    let pids = greet(&mut run, spec, &prelude, options, &mailboxes, !facts.pooled)?;
+    if facts.pooled {
+        own_backends(&mut run, &mailboxes, options, leash)?;
+    }
     run.observer().count_only(pids.clone());
     // What has happened so far is nobody's step.
     run.record(Ending::Complete);
@@ -249,20 +251,26 @@ fn is_still_the_same(number: usize) -> String {
     format!("SELECT current_setting('lockstep.backend', true) IS NOT DISTINCT FROM pg_backend_pid() || ' {number}'")
 }
 
-/// Lets every session run something of ours, one after another.
+/// Lets every session run something of ours, one after another or all at once.
 fn ask_each(
     run: &mut Run<'_>,
     mailboxes: &[Sender<Step>],
     options: &SpecOptions,
     doing: &str,
-    questions: impl Iterator<Item = (usize, String)>,
+    questions: &[(usize, String)],
+    at_once: bool,
 ) -> Result<Vec<Option<String>>, Error> {
     let mut answers = vec![None; mailboxes.len()];
+    if at_once {
+        for (index, sql) in questions {
+            run.hand(SessionId(*index), &mailboxes[*index], Step::begin(sql.as_str()))?;
+        }
+    }
     for (index, sql) in questions {
-        let id = SessionId(index);
-        // A closed mailbox shows as a session that has left.
-        let _ = mailboxes[index].send(Step::begin(sql));
-        run.launch(id)?;
+        let (index, id) = (*index, SessionId(*index));
+        if !at_once {
+            run.hand(id, &mailboxes[index], Step::begin(sql.as_str()))?;
+        }
         run.settle(id, false, Instant::now() + options.step_timeout)?;
         match run.take_result(id) {
             Some(StepResult::Failed(source)) => {
@@ -288,16 +296,17 @@ fn greet(
     prelude: &str,
     options: &SpecOptions,
     mailboxes: &[Sender<Step>],
+    at_once: bool,
 ) -> Result<Vec<i32>, Error> {
     let hello = spec.sessions.iter().map(|session| &session.name).enumerate();
-    let hello = hello.map(|(index, name)| (index, greeting(prelude, options, name, index)));
-    ask_each(run, mailboxes, options, "naming the sessions", hello)?;
+    let hello: Vec<_> = hello.map(|(index, name)| (index, greeting(prelude, options, name, index))).collect();
+    ask_each(run, mailboxes, options, "naming the sessions", &hello, at_once)?;
     let pid = |index| run.backend_pid(SessionId(index));
     let pids: Option<Vec<i32>> = (0..mailboxes.len()).map(pid).collect();
     pids.ok_or_else(|| Error::Bug { what: "a session without a backend".to_owned() })
 }
 
-/// Makes sure that every connection has a backend of its own, for its settings are to last. A pooler in transaction mode
+/// Makes sure behind a pooler that every connection has a backend of its own, for its settings are to last. One in transaction mode
 /// lends the same few to all of them, the last one that was used or one after another: so they are asked in the reverse
 /// order of their greeting.
 fn own_backends(
@@ -307,8 +316,8 @@ fn own_backends(
     leash: &Leash,
 ) -> Result<(), Error> {
     const DOING: &str = "looking whether every session has a backend of its own";
-    let questions = (0..mailboxes.len()).rev().map(|index| (index, is_still_the_same(index)));
-    let sessions = ask_each(run, mailboxes, options, DOING, questions)?;
+    let questions: Vec<_> = (0..mailboxes.len()).rev().map(|index| (index, is_still_the_same(index))).collect();
+    let sessions = ask_each(run, mailboxes, options, DOING, &questions, false)?;
     let control = run.observer().backend().ask(&is_still_the_same(CONTROL), DOING, leash)?;
     if control.scalar() == Some("t") && sessions.iter().all(|same| same.as_deref() == Some("t")) {
         return Ok(());

@@ -124,18 +124,15 @@ impl Stage<'_, '_> {
     }
 
     pub(super) fn send(&mut self, session: SessionId, name: &str, sql: &str) -> Result<(), Error> {
-        if let Some(mailbox) = self.mailboxes.get(session.0) {
-            // A session whose thread has ended has left; that shows when it is launched.
-            let kind = match end_of_transaction(sql) {
-                // After an error, COMMIT does the same.
-                Some(_) if self.failed.contains(&session) => StepKind::Rollback,
-                Some(End::Commit) => StepKind::Commit,
-                Some(End::Rollback) => StepKind::Rollback,
-                None if begins_transaction(sql) => StepKind::Begin,
-                None => StepKind::Statement,
-            };
-            let _ = mailbox.send(Step { kind, ..Step::statement(name, sql) });
-        }
-        self.run.launch(session)
+        let Some(mailbox) = self.mailboxes.get(session.0) else { return Ok(()) };
+        let kind = match end_of_transaction(sql) {
+            // After an error, COMMIT does the same.
+            Some(_) if self.failed.contains(&session) => StepKind::Rollback,
+            Some(End::Commit) => StepKind::Commit,
+            Some(End::Rollback) => StepKind::Rollback,
+            None if begins_transaction(sql) => StepKind::Begin,
+            None => StepKind::Statement,
+        };
+        self.run.hand(session, mailbox, Step { kind, ..Step::statement(name, sql) })
     }
 }

@@ -275,11 +275,10 @@ impl Conductor<'_, '_> {
 
     /// Hands the opponent a step and lets it take it.
     pub(super) fn send(&mut self, step: Step) -> Result<(), Error> {
-        if let Some(mailbox) = &self.mailbox {
-            // A session whose thread has ended has left; that shows when it is launched.
-            let _ = mailbox.send(step);
+        match &self.mailbox {
+            Some(mailbox) => self.run.hand(self.opponent, mailbox, step),
+            None => Ok(()),
         }
-        self.run.launch(self.opponent)
     }
 
     /// Has the opponent ask for what it wants, under a savepoint.

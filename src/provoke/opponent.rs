@@ -180,8 +180,7 @@ impl Start<'_, '_> {
     }
 
     fn send(&mut self, step: Step) -> Result<(), Error> {
-        let _ = self.mailbox.send(step);
-        self.run.launch(self.opponent)
+        self.run.hand(self.opponent, self.mailbox, step)
     }
 
     fn result(&mut self, doing: String) -> Result<StepResult, Error> {

@@ -125,6 +125,7 @@ impl Job<'_> {
     fn run_laps(&self, simulation: &mut Simulation) -> Result<(), Error> {
         let Simulation { plan, stage, notes } = simulation;
         let mut run = plan.cast(stage, |steps| Box::new(Laps::new(steps)), &self.line, &self.leash)?;
+        run.note_nothing();
         let mut attempts = 0;
         loop {
             if attempts == 0 && !self.all.take_one() {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -79,6 +78,8 @@ class Repetition:
     def _times(self) -> dict[str, float]:
         if not self.seconds:
             return {}
+        import statistics  # takes a while to import
+
         times = self.seconds
         return {"min": min(times), "median": statistics.median(times), "max": max(times)}
 

@@ -1,6 +1,6 @@
 //! Noting which locks a statement took.
 
-use super::Run;
+use super::{Detail, Run};
 use crate::engine::record::Ending;
 use crate::engine::session::SessionId;
 use crate::error::Error;
@@ -9,20 +9,26 @@ use crate::report::row_locks;
 impl Run<'_> {
     /// Whether there is something to take down.
     pub(super) fn owes_locks(&self) -> bool {
-        self.notes_locks && self.members.iter().any(|member| member.locks_due)
+        self.detail == Detail::Locks && self.members.iter().any(|member| member.locks_due)
+    }
+
+    /// Asks nothing that only a report tells: neither for which lock a session waits, nor which locks a statement took. For
+    /// many runs that are counted.
+    pub fn note_nothing(&mut self) {
+        self.detail = Detail::Nothing;
     }
 
     /// Whether each statement's report says which locks it took. That is one more question to the server for every
     /// statement that ends well (0.1 to 0.7 ms), so it is off unless asked for.
     pub fn note_locks(&mut self, whether: bool) {
-        self.notes_locks = whether;
+        self.detail = if whether { Detail::Locks } else { Detail::Waits };
     }
 
     /// Takes down the locks of the statements that have ended since the last time, of one session or of all. Whoever has
     /// ended one stands at its gate, or has left: so no lock is missed, and none is another statement's, as long as this
     /// is done before that session's next release. Until then it is done while the server works for another session.
     pub(super) fn take_down_locks(&mut self, of: Option<SessionId>) -> Result<Option<Ending>, Error> {
-        if !self.notes_locks {
+        if self.detail != Detail::Locks {
             return Ok(None);
         }
         let asked = |index: usize| of.is_none_or(|session| session == SessionId(index));

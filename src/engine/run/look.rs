@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{EARLY_LOOKS, EARLY_PACE, LATE_PACE, Run};
+use super::{Detail, EARLY_LOOKS, EARLY_PACE, LATE_PACE, Run};
 use crate::engine::caller::OwnBackend;
 use crate::engine::journal::event;
 use crate::engine::member::{Member, Phase, Seen};
@@ -64,9 +64,9 @@ impl Run<'_> {
         let since = seen.as_ref().map_or(now, |seen| seen.at);
         behind.clone_from(&wait.blockers);
         *seen = Some(Seen { at: since, blockers: wait.blockers.clone(), in_doubt: false });
-        let lock = match self.observer.lock(wait.pid, self.leash) {
-            Err(error @ (Error::Server { .. } | Error::Lost { .. })) => return Err(error),
-            other => other.ok().flatten(),
+        let lock = match (self.detail != Detail::Nothing).then(|| self.observer.lock(wait.pid, self.leash)) {
+            Some(Err(error @ (Error::Server { .. } | Error::Lost { .. }))) => return Err(error),
+            other => other.and_then(Result::ok).flatten(),
         };
         let seconds = self.journal.seconds(now);
         self.tell_waiting(index, &wait.blockers, lock, seconds);

@@ -39,6 +39,17 @@ const EARLY_LOOKS: u32 = 20;
 /// … then this often: looking as fast as possible would starve a small server.
 const LATE_PACE: Duration = Duration::from_millis(5);
 
+/// What the server is asked besides what the schedule needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    /// Nothing: the run is only counted.
+    Nothing,
+    /// For which lock a session waits.
+    Waits,
+    /// That, and which locks each statement took.
+    Locks,
+}
+
 /// A run in progress.
 pub struct Run<'a> {
     members: Vec<Member>,
@@ -52,7 +63,7 @@ pub struct Run<'a> {
     outsider_patience: Duration,
     statement_timeout: Option<Duration>,
     behind_pooler: bool,
-    notes_locks: bool,
+    detail: Detail,
     edges_at_deadlock: Option<Vec<Edge>>,
     outsiders: Vec<Outsider>,
     /// The backends of this process that are not the run's.
@@ -89,7 +100,7 @@ impl<'a> Run<'a> {
             outsider_patience,
             statement_timeout: None,
             behind_pooler: false,
-            notes_locks: false,
+            detail: Detail::Waits,
             edges_at_deadlock: None,
             outsiders: Vec::new(),
             own: Vec::new(),

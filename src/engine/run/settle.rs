@@ -1,5 +1,6 @@
 //! Leading a run step by step: release one, and wait until the server has an answer to it or says that it waits.
 
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::{LATE_PACE, Run};
@@ -8,7 +9,7 @@ use crate::engine::member::Phase;
 use crate::engine::record::Ending;
 use crate::engine::schedule::Standing;
 use crate::engine::session::SessionId;
-use crate::engine::step::StepResult;
+use crate::engine::step::{Step, StepResult};
 use crate::error::Error;
 
 /// What is known of a released step.
@@ -23,17 +24,27 @@ pub enum Settled {
 }
 
 impl Run<'_> {
-    /// Waits until the session stands at its gate, and releases its step.
-    pub fn launch(&mut self, session: SessionId) -> Result<(), Error> {
-        while !matches!(self.standing(session), Standing::AtGate(_) | Standing::Left) {
+    /// Hands a session with a [`Mailbox`] its next step, already released: nobody waits at the gate, which spares two
+    /// handovers between threads. Waits until the step before is over.
+    ///
+    /// [`Mailbox`]: crate::engine::Mailbox
+    pub fn hand(&mut self, session: SessionId, mailbox: &Sender<Step>, step: Step) -> Result<(), Error> {
+        while matches!(self.standing(session), Standing::Running | Standing::Waiting { .. }) {
             self.listen(LATE_PACE)?;
         }
         match self.take_down_locks(None)? {
             Some(Ending::Timeout) => return Err(Error::Timeout { doing: "running steps".to_owned() }),
             Some(_) => return Err(Error::Halted),
-            None => self.release(session),
+            None => {}
         }
         // A new step has asides of its own; what came unasked before it is heard with it.
+        let Some(member) = self.members.get_mut(session.0).filter(|member| !matches!(member.phase, Phase::Left)) else {
+            return Ok(());
+        };
+        member.phase = Phase::AtGate(step.clone());
+        self.release(session);
+        // Whoever has closed it has left, or says so soon.
+        let _ = mailbox.send(step);
         Ok(())
     }
 
