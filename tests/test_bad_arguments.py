@@ -26,7 +26,9 @@ def refused(**keywords: Any) -> str:
     message = str(error)
     assert message.endswith(error.hint)
     assert message.endswith(".")
-    assert not message[0].islower() or "_" in message.split()[0]  # a keyword stays as it is written
+    assert (
+        not message[0].islower() or "_" in message.split()[0] or message.split()[1:3] == ["cannot", "be"]
+    )  # a name
     assert message.count(". ") >= 1  # what is wrong, what to do
     return message
 
@@ -79,7 +81,7 @@ def test_seconds(name: str, seconds: Any) -> None:
 
 @pytest.mark.parametrize("name", ["timeout", "deadlock_timeout", "lock_timeout", "statement_timeout"])
 def test_a_timeout_of_zero_makes_no_sense(name: str) -> None:
-    assert f"{name} cannot be 0" in refused(**{name: 0}).replace("Timeout", "timeout")
+    assert f"{name} cannot be 0" in refused(**{name: 0})
 
 
 @pytest.mark.parametrize("sessions", [1, 0, -1, 2.5, "3", True, 2**80], ids=repr)

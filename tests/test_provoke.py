@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import InternalError, OperationalError, connection, connections, transaction
 from ledger_code import FAST, HELD, WANTED, lock, retried, transfer
 from orm.models import Account
 from witness import NothingLeftHere, nothing_left, value, wait_until
 
 from django_lockstep.exceptions import NotSurvived, Refused, UsageError
-from django_lockstep.testing import AdvisoryLock, TableLock, provoke_deadlock
+from django_lockstep.testing import AdvisoryLock, TableLock, assert_survives_deadlock, provoke_deadlock
 from django_lockstep.testing.provoke import is_deadlock
 
 if TYPE_CHECKING:
@@ -38,6 +38,48 @@ def test_a_retry_inside_an_outer_atomic_is_found(using: str) -> None:
         assert opponent.findings == ("nested_retry",)
         assert (opponent.deadlocks, opponent.attempts) == (times, times + 1)
         assert "waits for" in str(raised.value)
+
+
+def retried_in_the_aborted_transaction() -> None:
+    with transaction.atomic():
+        for _ in range(4):
+            try:
+                Account.objects.select_for_update().get(pk=1)
+                Account.objects.select_for_update().get(pk=2)
+            except OperationalError:
+                continue
+            return
+
+
+def test_a_retry_in_the_aborted_transaction_itself_is_found() -> None:
+    opponent = provoke_deadlock(holding=HELD, wanting=WANTED, deadlock_timeout=FAST)
+    with pytest.raises(InternalError) as raised, opponent:
+        retried_in_the_aborted_transaction()
+    assert opponent.findings == ("nested_retry",)
+    assert "25P02" in opponent.explanation
+    assert opponent.explanation.endswith("put the retry around the outermost atomic().")
+    if sys.version_info >= (3, 11):
+        assert raised.value.__notes__[0].startswith(opponent.explanation)
+    with pytest.raises(NotSurvived, match="outermost atomic") as told:
+        assert_survives_deadlock(
+            retried_in_the_aborted_transaction, holding=HELD, wanting=WANTED, deadlock_timeout=FAST
+        )
+    assert "waits for" in str(told.value)
+    assert isinstance(told.value.__cause__, InternalError)
+
+
+def test_a_call_instead_of_a_function_is_refused() -> None:
+    called: Any = transfer(1, 2, 5)  # type: ignore[func-returns-value]
+    with pytest.raises(UsageError, match=r"None cannot be called\. Give functions without arguments"):
+        assert_survives_deadlock(called, holding=HELD, wanting=WANTED)
+
+
+def test_an_interrupted_block_is_not_judged() -> None:
+    opponent = provoke_deadlock(holding=HELD, wanting=WANTED)
+    with pytest.raises(KeyboardInterrupt) as raised, opponent:
+        raise KeyboardInterrupt
+    assert opponent.findings == ()
+    assert getattr(raised.value, "__notes__", []) == []
 
 
 def test_a_nested_atomic_whose_retry_is_outside_survives() -> None:
@@ -270,8 +312,12 @@ def test_refuses_what_makes_no_sense() -> None:
         ),
         ({"times": 0}, "times cannot be 0"),
         ({"times": True}, "times cannot be True"),
-        ({"timeout": 0}, "Timeout cannot be 0|timeout cannot be 0"),
+        ({"timeout": 0}, "timeout cannot be 0"),
         ({"once": lambda: "many"}, "once must count"),
+        ({"once": 3}, "once cannot be 3. Give a function that counts"),
+        ({"strict": "no"}, "strict cannot be 'no'"),
+        ({"deadlock_timeout": -1}, "deadlock_timeout cannot be -1. Give deadlock_timeout in seconds"),
+        ({"deadlock_timeout": "fast"}, "deadlock_timeout cannot be 'fast'"),
         ({"using": "nowhere"}, 'no database alias "nowhere"'),
     ]
     for keywords, message in mistakes:
@@ -334,7 +380,7 @@ def test_when_the_time_is_up_the_opponent_steps_aside() -> None:
         provoke_deadlock(holding=HELD, wanting=WANTED, timeout=0.2) as opponent,
     ):
         until_then_lock("SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid'", 2)
-    assert opponent.findings == ("timeout", "never_asked")
+    assert opponent.findings == ("timeout",)
     before.check()
 
 

@@ -144,10 +144,10 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"isolation": "chaos"}, "Isolation cannot be 'chaos'"),
+        ({"isolation": "chaos"}, "isolation cannot be 'chaos'"),
         ({"permutations": [2]}, "There is no permutation 2"),
         ({"permutations": ["a"]}, "permutations cannot be"),
-        ({"timeout": 0}, "Timeout cannot be 0"),
+        ({"timeout": 0}, "timeout cannot be 0"),
         ({"step_timeout": True}, "step_timeout cannot be True"),
         ({"what_if": "nowait"}, "for scratch schemas only"),
         ({"deadlock_timeout": 1}, "for scratch schemas only"),

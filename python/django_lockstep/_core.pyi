@@ -165,6 +165,9 @@ def dsn_resolved(dsn: str) -> dict[str, str]:
     Secrets are left out. Raises ``ConnectionFailed`` for a DSN that cannot be read or honoured.
     """
 
+def milliseconds(name: str, seconds: float) -> int:
+    """Return a time as a setting of PostgreSQL takes it; ``UsageError``, naming the argument, unless it can be one."""
+
 def parse_spec(text: str, name: str = "spec") -> Spec:
     """Read the text of a ``.spec`` file; ``load_spec`` reads files. Raises ``UsageError`` with line and column."""
 
@@ -805,7 +808,7 @@ class Opponent:
     def dismiss(self) -> None:
         """Have it let go of everything, and wait until its connections are closed; at most two seconds."""
     def verdict(
-        self, raised: str | None, *, raised_deadlock: bool, happened: int | None
+        self, raised: str | None, *, raised_deadlock: bool, raised_aborted: bool, happened: int | None
     ) -> tuple[Report, int, int, list[str]]:
         """Return the report, the number of deadlocks and of attempts, and the names of the findings."""
 

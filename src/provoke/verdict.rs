@@ -12,6 +12,8 @@ pub struct Afterwards {
     pub raised: Option<String>,
     /// Whether it was 40P01.
     pub raised_deadlock: bool,
+    /// Whether it was 25P02, which everything but ROLLBACK meets in a transaction that was aborted.
+    pub raised_aborted: bool,
     /// How often that had happened which must happen once, if that was counted.
     pub happened: Option<i64>,
 }
@@ -70,11 +72,12 @@ fn judge(tally: &Tally, afterwards: &Afterwards) -> Vec<Finding> {
     };
     let saw = |finding| tally.findings.contains(&finding);
     // A retry that is nested explains why the code gave up, or would have.
-    find(Finding::NestedRetry, saw(Finding::NestedRetry));
+    find(Finding::NestedRetry, saw(Finding::NestedRetry) || (tally.deadlocks > 0 && afterwards.raised_aborted));
     for finding in [Finding::WrongOrder, Finding::Interrupted, Finding::Missed, Finding::Timeout] {
         find(finding, saw(finding));
     }
-    find(Finding::NeverAsked, tally.attempts == 0);
+    // When the opponent stepped aside it may still have come there.
+    find(Finding::NeverAsked, tally.attempts == 0 && !saw(Finding::Timeout));
     let died_last = tally.deadlocks > 0 && tally.attempts == tally.deadlocks;
     find(Finding::GaveUp, afterwards.raised_deadlock);
     find(Finding::Swallowed, died_last && afterwards.raised.is_none() && tally.findings.is_empty());
@@ -102,6 +105,11 @@ fn sentence(
             "The code asked in an order that cannot deadlock: when it waited for {held}, it did not hold {wanted}, so the \
              opponent had that at once."
         ),
+        Finding::NestedRetry if afterwards.raised_aborted => {
+            "The code tried again inside the very transaction that PostgreSQL had aborted: until its ROLLBACK every statement \
+             in it meets 25P02, so the retry can never help; put the retry around the outermost atomic()."
+                .to_owned()
+        }
         Finding::NestedRetry => format!(
             "The code tried again inside the transaction that had been aborted in part only: an outer atomic() keeps the \
              locks that it took before the inner one began (here on {wanted}), so whoever waits for them goes on waiting, \
@@ -128,7 +136,7 @@ fn sentence(
         Finding::Interrupted => format!(
             "The code's wait for {held} ended before PostgreSQL looked for a deadlock, with {}: lock_timeout and \
              statement_timeout must be longer than deadlock_timeout for 40P01 to come.",
-            interruption.unwrap_or("no error that was heard of")
+            interruption.filter(|sqlstate| !sqlstate.is_empty()).unwrap_or("no error that was heard of")
         ),
         Finding::Missed => "PostgreSQL had looked for a deadlock before the opponent could close the cycle, and looks only \
                             once a wait: the machine was stalled, or deadlock_timeout is very short; run it again, or give \

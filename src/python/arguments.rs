@@ -5,7 +5,9 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyString};
 
+use super::errors::to_python;
 use crate::error::Error;
+use crate::simulate::options::setting;
 
 /// The ids of rows: any iterable of integers, but neither a string nor booleans. What the iterable itself raises is
 /// the outer error.
@@ -68,6 +70,14 @@ pub(super) fn duration(name: &str, given: &Bound<'_, PyAny>) -> Result<Duration,
     };
     let duration = Duration::try_from_secs_f64(seconds).map_err(|_| refused())?;
     if duration.is_zero() || seconds > CENTURY { Err(refused()) } else { Ok(duration) }
+}
+
+/// A time as a setting of PostgreSQL takes it.
+#[pyfunction]
+pub(super) fn milliseconds(py: Python<'_>, name: &str, seconds: &Bound<'_, PyAny>) -> PyResult<u128> {
+    let checked = self::seconds(name, seconds).and_then(|seconds| setting(name, Some(seconds)));
+    let duration = checked.map_err(|error| to_python(py, &error))?.unwrap_or_default();
+    Ok(duration.as_millis().max(1))
 }
 
 /// A number of seconds, or None.

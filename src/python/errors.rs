@@ -29,8 +29,9 @@ fn sentences(error: &Error) -> String {
     let what = what.trim_end_matches('.');
     let first_word = what.split(' ').next().unwrap_or_default();
     let mut letters = what.chars();
-    // A keyword's name stays as it is written.
-    let what: String = if first_word.contains(['_', '=']) {
+    // The name of a keyword or of a file stays as it is written.
+    let is_name = first_word.contains(['_', '=', '.', '/']) || what[first_word.len()..].starts_with(" cannot be ");
+    let what: String = if is_name {
         what.to_owned()
     } else {
         letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()

@@ -26,6 +26,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use super::arguments::milliseconds;
+    #[pymodule_export]
     use super::catalogue::{PyMatrix, PyScenario, parse_scenario, run_matrix};
     #[pymodule_export]
     use super::dsn::{dsn_from_params, dsn_parts, dsn_resolved};

@@ -125,12 +125,13 @@ impl PyOpponent {
 
     /// Return the report, how often the code was aborted with 40P01, how often it asked, and the names of the findings.
     /// ``raised`` is the exception that left the code, ``happened`` how often that had happened which must happen once.
-    #[pyo3(signature = (raised, *, raised_deadlock, happened))]
+    #[pyo3(signature = (raised, *, raised_deadlock, raised_aborted, happened))]
     fn verdict(
         &self,
         py: Python<'_>,
         raised: Option<String>,
         raised_deadlock: bool,
+        raised_aborted: bool,
         happened: Option<i64>,
     ) -> PyResult<(PyReport, u32, u32, Vec<&'static str>)> {
         let tally = self.state().tally.clone();
@@ -138,7 +139,8 @@ impl PyOpponent {
             errors::to_python(py, &Error::Bug { what: "a verdict on an opponent that is not over".to_owned() })
         })?;
         let (deadlocks, attempts) = (tally.deadlocks, tally.attempts);
-        let (findings, report) = verdict(&self.provocation, tally, &Afterwards { raised, raised_deadlock, happened });
+        let (findings, report) =
+            verdict(&self.provocation, tally, &Afterwards { raised, raised_deadlock, raised_aborted, happened });
         Ok((report.into(), deadlocks, attempts, findings.into_iter().map(Finding::as_str).collect()))
     }
 }

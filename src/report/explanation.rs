@@ -379,7 +379,7 @@ fn told(wait: &Event) -> String {
 
 fn timed_out(story: &Story) -> String {
     let mut text = format!(
-        "The call's timeout ({} s) ran out before the run was over; everything was rolled back. ",
+        "The call's timeout ({} s) ran out before the run was over; what was not committed was rolled back. ",
         story.timeout
     );
     text.push_str(&waiting(story));

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, Error, connections
 
-from django_lockstep._core import Opponent
+from django_lockstep._core import Opponent, milliseconds
 from django_lockstep.exceptions import LockstepError, NotSurvived, Refused, UsageError
 from django_lockstep.testing import driver
 from django_lockstep.testing.guards import dsn_of_free_alias
@@ -78,6 +78,12 @@ class provoke_deadlock:  # noqa: N801 - a context manager and a decorator, calle
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
             hint = "Give a whole number, 1 or more."
             raise UsageError(f"times cannot be {times!r}. {hint}", hint=hint)
+        if once is not None and not callable(once):
+            hint = "Give a function that counts, such as lambda: len(mail.outbox)."
+            raise UsageError(f"once cannot be {once!r:.80}. {hint}", hint=hint)
+        if not isinstance(strict, bool):
+            hint = "Give True or False."
+            raise UsageError(f"strict cannot be {strict!r:.80}. {hint}", hint=hint)
         self.deadlocks = 0
         self.attempts = 0
         self.findings: tuple[str, ...] = ()
@@ -117,6 +123,8 @@ class provoke_deadlock:  # noqa: N801 - a context manager and a decorator, calle
                 raise
             _note(raised, str(error))
             return
+        if raised is not None and not isinstance(raised, Exception):
+            self.findings = ()  # it was interrupted, which says nothing about the code
         if self.findings:
             self._judge(raised)
 
@@ -193,7 +201,10 @@ class _Running:
             happened = cast("int", self._count()) - self._before
         told = f"{type(raised).__name__}: {raised}".splitlines()[0] if raised is not None else None
         report, deadlocks, attempts, findings = self._opponent.verdict(
-            told, raised_deadlock=is_deadlock(raised), happened=happened
+            told,
+            raised_deadlock=is_deadlock(raised),
+            raised_aborted=is_aborted(raised),
+            happened=happened,
         )
         return report, deadlocks, attempts, tuple(findings)
 
@@ -218,13 +229,12 @@ class _Running:
             return int((cursor.fetchone() or (0,))[0])
 
     def _set_deadlock_timeout(self, seconds: float) -> str:
+        wanted = f"{milliseconds('deadlock_timeout', seconds)}ms"
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute("SELECT current_setting('deadlock_timeout')")
                 usual = str((cursor.fetchone() or ("",))[0])
-                cursor.execute(
-                    "SELECT set_config('deadlock_timeout', %s, false)", [f"{round(seconds * 1000)}ms"]
-                )
+                cursor.execute("SELECT set_config('deadlock_timeout', %s, false)", [wanted])
         except DatabaseError as error:
             hint = "Leave it out, or GRANT SET ON PARAMETER deadlock_timeout to the role (PostgreSQL 15 and later)."
             message = f"This connection may not set deadlock_timeout to {seconds} s. {hint}"
@@ -241,10 +251,19 @@ class _Running:
 
 def is_deadlock(error: BaseException | None) -> bool:
     """Whether PostgreSQL's 40P01 is somewhere behind the exception."""
+    return _is_behind(error, "40P01")
+
+
+def is_aborted(error: BaseException | None) -> bool:
+    """Whether 25P02 is: a statement met a transaction that had been aborted."""
+    return _is_behind(error, "25P02")
+
+
+def _is_behind(error: BaseException | None, sqlstate: str) -> bool:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if driver.sqlstate(error) == "40P01":
+        if driver.sqlstate(error) == sqlstate:
             return True
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False
