@@ -29,6 +29,7 @@ __all__ = [
     "dsn_parts",
     "dsn_resolved",
     "html_of_many",
+    "milliseconds",
     "parse_scenario",
     "parse_spec",
     "read_log",
