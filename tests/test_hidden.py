@@ -50,8 +50,16 @@ def read() -> None:
     Account.objects.count()
 
 
+def assert_headline(report: Report) -> None:
+    assert report.hidden_deadlock
+    assert report.verdict.startswith("HIDDEN DEADLOCK after ")
+    for face in (report.to_text(), report.to_html(), report.to_mermaid(), report.to_json()):
+        assert "HIDDEN DEADLOCK" in face or '"hidden_deadlock": true' in face
+
+
 def assert_held_up(report: Report, session: str) -> None:
     assert report.outcome == "blocked_by_outsider", report.to_text(2)
+    assert_headline(report)
     assert re.search(
         rf"{session}\b.* waited at \S*test_hidden\.py:\d+ for another thread", report.explanation
     )
@@ -61,6 +69,7 @@ def assert_held_up(report: Report, session: str) -> None:
 
 def assert_hidden(report: Report) -> None:
     assert report.outcome == "blocked_by_outsider", report.to_text(2)
+    assert_headline(report)
     assert "this very process's own connection" in report.explanation
     assert re.search(r"its code is at \S*test_hidden\.py:\d+", report.explanation)
     wait = next(event for event in report.events if event.kind == "waiting")
@@ -219,6 +228,7 @@ def test_callables_that_wait_for_each_other_in_python_alone(look: str) -> None:
 
     report = run_together(one, two, timeout=60)
     assert report.outcome == "blocked_by_outsider", report.to_text(2)
+    assert_headline(report)
     assert len(re.findall(r"waited at \S*test_hidden\.py:\d+ for another thread", report.explanation)) == 2
     first.set()
     second.set()

@@ -467,6 +467,9 @@ class Report:
     def deadlocked(self) -> bool:
         """Whether PostgreSQL aborted at least one session with 40P01."""
     @property
+    def hidden_deadlock(self) -> bool:
+        """Whether nobody could ever go on, unseen by PostgreSQL, for a part of the cycle is in this process."""
+    @property
     def victims(self) -> tuple[str, ...]:
         """The sessions that were aborted with 40P01, in that order; one deadlock can abort two."""
     @property

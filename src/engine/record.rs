@@ -89,6 +89,12 @@ impl Record {
         }
     }
 
+    /// Whether nobody could ever go on, where PostgreSQL could not see it.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.ending == Ending::Hidden && self.outcome() == Outcome::BlockedByOutsider
+    }
+
     /// The sessions that were aborted with 40P01, in that order.
     #[must_use]
     pub fn victims(&self) -> Vec<String> {

@@ -22,6 +22,7 @@ pub(super) fn outcome(mut record: Record, facts: &Facts, deadlock_timeout: Durat
     let explanation = explanation(outcome, &record, &victims, &cycle, deadlock_timeout);
     Report {
         outcome,
+        hidden_deadlock: record.is_hidden(),
         victims,
         cycle,
         sessions: record.sessions,

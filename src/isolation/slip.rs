@@ -69,6 +69,7 @@ mod tests {
         let cycle = if victim == "A" { ["A", "B"] } else { ["B", "A"] };
         Report {
             outcome: Outcome::Deadlock,
+            hidden_deadlock: false,
             victims: vec![victim.to_owned()],
             cycle: cycle.map(str::to_owned).to_vec(),
             sessions: Vec::new(),

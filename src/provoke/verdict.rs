@@ -51,6 +51,7 @@ pub fn verdict(plan: &Provocation, mut tally: Tally, afterwards: &Afterwards) ->
     };
     let report = Report {
         outcome,
+        hidden_deadlock: false,
         victims,
         cycle,
         sessions,
@@ -73,7 +74,9 @@ fn judge(tally: &Tally, afterwards: &Afterwards) -> Vec<Finding> {
     let saw = |finding| tally.findings.contains(&finding);
     // A retry that is nested explains why the code gave up, or would have.
     find(Finding::NestedRetry, saw(Finding::NestedRetry) || (tally.deadlocks > 0 && afterwards.raised_aborted));
-    for finding in [Finding::WrongOrder, Finding::Interrupted, Finding::Missed, Finding::Timeout] {
+    for finding in
+        [Finding::WrongOrder, Finding::OtherTransaction, Finding::Interrupted, Finding::Missed, Finding::Timeout]
+    {
         find(finding, saw(finding));
     }
     // When the opponent stepped aside it may still have come there.
@@ -104,6 +107,12 @@ fn sentence(
         Finding::WrongOrder => format!(
             "The code asked in an order that cannot deadlock: when it waited for {held}, it did not hold {wanted}, so the \
              opponent had that at once."
+        ),
+        Finding::OtherTransaction => format!(
+            "No cycle could close: while the code waited for {held}, {wanted} was held in another transaction, on another \
+             connection than the one that waited, as where atomic() waits for a thread. PostgreSQL cannot see that the one \
+             waits for the other, so it aborts neither, and without the opponent's stepping aside they would have waited for \
+             ever; take both locks in one transaction, and wait for no other thread inside atomic()."
         ),
         Finding::NestedRetry if afterwards.raised_aborted => {
             "The code tried again inside the very transaction that PostgreSQL had aborted: until its ROLLBACK every statement \
@@ -168,6 +177,7 @@ fn outcome(tally: &Tally) -> Outcome {
         Some("55P03") => Outcome::LockTimeout,
         Some("57014") => Outcome::StatementTimeout,
         _ if found(Finding::Timeout) => Outcome::Timeout,
+        _ if found(Finding::OtherTransaction) => Outcome::BlockedByOutsider,
         _ if found(Finding::Interrupted) || found(Finding::Missed) => Outcome::Error,
         _ => Outcome::NoConflict,
     }

@@ -93,6 +93,10 @@ impl PyReport {
         self.0.deadlocked()
     }
     #[getter]
+    fn hidden_deadlock(&self) -> bool {
+        self.0.hidden_deadlock
+    }
+    #[getter]
     fn victims<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, &self.0.victims)
     }

@@ -40,6 +40,8 @@ pub struct Story<'a> {
     pub scratch: bool,
     /// The `deadlock_timeout` that counted, in seconds.
     pub deadlock_timeout: f64,
+    /// The server's own for this role, in seconds.
+    pub servers_deadlock_timeout: f64,
     /// The `lock_timeout` that counted, in seconds.
     pub lock_timeout: Option<f64>,
     /// The `statement_timeout` that counted, in seconds.
@@ -90,8 +92,8 @@ fn deadlock(story: &Story) -> String {
     push(
         &mut text,
         format_args!(
-            "When deadlock_timeout ({} s) had passed, PostgreSQL looked, found the cycle and aborted {} (40P01)",
-            story.deadlock_timeout,
+            "When deadlock_timeout ({}) had passed, PostgreSQL looked, found the cycle and aborted {} (40P01)",
+            timeout_told(story),
             join(story.victims)
         ),
     );
@@ -195,10 +197,10 @@ fn lock_timeout(story: &Story) -> String {
     }
     match story.lock_timeout {
         Some(limit) if limit <= story.deadlock_timeout => format!(
-            "{who} gave up waiting with 55P03: lock_timeout ({limit} s) ran out before deadlock_timeout ({} s), so \
+            "{who} gave up waiting with 55P03: lock_timeout ({limit} s) ran out before deadlock_timeout ({}), so \
              PostgreSQL never looked for a deadlock. The cycle was there all the same. To see 40P01, make lock_timeout \
              longer than deadlock_timeout.",
-            story.deadlock_timeout
+            timeout_told(story)
         ),
         _ => format!("{who} gave up waiting with 55P03: the lock was not to be had in time."),
     }
@@ -213,9 +215,9 @@ fn statement_timeout(story: &Story) -> String {
     }
     if limit <= story.deadlock_timeout {
         return format!(
-            "{who} cancelled with 57014: statement_timeout ({limit} s) ran out before deadlock_timeout ({} s), so \
+            "{who} cancelled with 57014: statement_timeout ({limit} s) ran out before deadlock_timeout ({}), so \
              PostgreSQL never looked for a deadlock. To see 40P01, make statement_timeout longer than deadlock_timeout.",
-            story.deadlock_timeout
+            timeout_told(story)
         );
     }
     format!("{who} cancelled with 57014: a statement took longer than statement_timeout ({limit} s).")
@@ -382,13 +384,18 @@ fn timed_out(story: &Story) -> String {
         "The call's timeout ({} s) ran out before the run was over; what was not committed was rolled back. ",
         story.timeout
     );
+    let unfinished = with_outcome(story, SessionOutcome::Cancelled);
+    if !unfinished.is_empty() {
+        let verb = if unfinished.len() == 1 { "was" } else { "were" };
+        push(&mut text, format_args!("{} {verb} not through. ", join(&unfinished)));
+    }
     text.push_str(&waiting(story));
     if story.timeout <= story.deadlock_timeout {
         push(
             &mut text,
             format_args!(
-                " PostgreSQL looks for a deadlock only after deadlock_timeout ({} s): give the call more time than that.",
-                story.deadlock_timeout
+                " PostgreSQL looks for a deadlock only after deadlock_timeout ({}): give the call more time than that.",
+                timeout_told(story)
             ),
         );
     }
@@ -410,6 +417,16 @@ fn failed(story: &Story) -> String {
         return "The run did not come to its end; see the events.".to_owned();
     }
     format!("No deadlock, because a session could not go on. {}.", failures.join("; "))
+}
+
+/// "1 s", or where the run has set its own, "0.001 s in this run; the server's is 1 s".
+fn timeout_told(story: &Story) -> String {
+    let (counted, servers) = (story.deadlock_timeout, story.servers_deadlock_timeout);
+    // Both are whole milliseconds.
+    if (counted - servers).abs() < 0.000_5 {
+        return format!("{counted} s");
+    }
+    format!("{counted} s in this run; the server's is {servers} s")
 }
 
 fn with_outcome(story: &Story, outcome: SessionOutcome) -> Vec<String> {

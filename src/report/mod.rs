@@ -55,6 +55,8 @@ pub struct Server {
 pub struct Report {
     /// How the run ended, as a whole.
     pub outcome: Outcome,
+    /// Whether this very process held what a session waited for, and could never let go: PostgreSQL sees no cycle there.
+    pub hidden_deadlock: bool,
     /// The sessions that PostgreSQL aborted with 40P01, in the order in which it did. One deadlock can abort two.
     pub victims: Vec<String>,
     /// The sessions of the wait-for cycle, each waiting for the next and the last for the first. The victim comes first.

@@ -106,6 +106,9 @@ impl Report {
                 let after = if elapsed > 0.0 { format!(" after {elapsed:.3} s") } else { String::new() };
                 format!("DEADLOCK{after}: PostgreSQL aborted {victims} (40P01){cycle}")
             }
+            _ if self.hidden_deadlock => format!(
+                "HIDDEN DEADLOCK after {elapsed:.3} s: PostgreSQL sees no cycle, for a part of it is in this process"
+            ),
             Outcome::NoConflict => format!("NO DEADLOCK ({elapsed:.3} s): every session committed"),
             other => format!("NO DEADLOCK ({elapsed:.3} s): {}", other.as_str().replace('_', " ")),
         }

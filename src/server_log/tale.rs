@@ -44,6 +44,7 @@ pub(super) fn tell(deadlock: &Deadlock<'_>, pauses: &[Pause], format: Format) ->
     let victim = processes.first().map(|process| process.name.clone());
     Report {
         outcome: Outcome::Deadlock,
+        hidden_deadlock: false,
         victims: victim.into_iter().collect(),
         cycle: processes.iter().map(|process| process.name.clone()).collect(),
         events: events(&processes, elapsed, &deadlock.entry.message),

@@ -3,7 +3,7 @@
 use super::options::Checked;
 use super::target::Target;
 use crate::connection::Facts;
-use crate::engine::{Ending, Record};
+use crate::engine::Record;
 use crate::report::{Outcome, Report, Story, explain};
 use crate::scenario::victim::Choice;
 
@@ -17,6 +17,7 @@ pub(super) fn report(
     mut notes: Vec<String>,
 ) -> Report {
     let outcome = record.outcome();
+    let hidden = record.is_hidden();
     let victims = record.victims();
     let cycle = record.cycle();
     let chosen = checked.victim.and_then(|victim| checked.names.get(victim.0));
@@ -28,7 +29,7 @@ pub(super) fn report(
     }
     let story = Story {
         outcome,
-        hidden: record.ending == Ending::Hidden,
+        hidden,
         code: false,
         sessions: &record.sessions,
         events: &record.events,
@@ -40,6 +41,7 @@ pub(super) fn report(
         lock: &checked.lock.clause().unwrap_or("advisory").replace("FOR ", ""),
         scratch: !matches!(target, Target::Rows { name: Some(_), .. }),
         deadlock_timeout: choice.deadlock_timeout.as_secs_f64(),
+        servers_deadlock_timeout: facts.server.deadlock_timeout,
         lock_timeout: checked
             .lock_timeout
             .map(|limit| limit.as_secs_f64())
@@ -53,6 +55,7 @@ pub(super) fn report(
     let explanation = explain(&story);
     Report {
         outcome,
+        hidden_deadlock: hidden,
         victims,
         cycle,
         sessions: record.sessions,

@@ -176,10 +176,11 @@ impl Together {
 
     fn tell(&self, record: Record, deadlock_timeout: Duration, timeout: Duration) -> Told {
         let (outcome, victims, cycle) = (record.outcome(), record.victims(), record.cycle());
+        let hidden = record.is_hidden();
         let limit = |seconds: f64| (seconds > 0.0).then_some(seconds);
         let explanation = explain(&Story {
             outcome,
-            hidden: record.ending == Ending::Hidden,
+            hidden,
             code: true,
             sessions: &record.sessions,
             events: &record.events,
@@ -191,6 +192,7 @@ impl Together {
             lock_is_shared: false,
             scratch: false,
             deadlock_timeout: deadlock_timeout.as_secs_f64(),
+            servers_deadlock_timeout: self.facts.server.deadlock_timeout,
             lock_timeout: limit(self.facts.lock_timeout),
             statement_timeout: limit(self.facts.statement_timeout),
             timeout: timeout.as_secs_f64(),
@@ -199,6 +201,7 @@ impl Together {
         notes.extend(self.other_victim(&record, &victims, &cycle));
         let report = Report {
             outcome,
+            hidden_deadlock: hidden,
             victims,
             cycle,
             sessions: record.sessions,

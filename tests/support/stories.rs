@@ -49,6 +49,7 @@ impl Teller {
         };
         let report = Report {
             outcome: Outcome::Error,
+            hidden_deadlock: false,
             victims: Vec::new(),
             cycle: Vec::new(),
             sessions: sessions.iter().enumerate().map(session).collect(),
@@ -204,6 +205,7 @@ impl Teller {
 
     pub fn told(mut self, outcome: Outcome, cycle: &[&str]) -> Report {
         self.report.outcome = outcome;
+        self.report.hidden_deadlock = self.hidden;
         self.report.cycle = cycle.iter().map(|&name| name.to_owned()).collect();
         self.report.explanation = explain(&Story {
             code: false,
@@ -219,6 +221,7 @@ impl Teller {
             lock_is_shared: false,
             scratch: false,
             deadlock_timeout: 1.0,
+            servers_deadlock_timeout: 1.0,
             lock_timeout: self.lock_timeout,
             statement_timeout: None,
             timeout: 30.0,

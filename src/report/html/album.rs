@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Tale, drawn, mood};
+use super::{Tale, drawn, mood, mood_of};
 use crate::report::plain::{lines, one_line};
 use crate::report::{Outcome, Report};
 
@@ -74,7 +74,7 @@ impl Album {
             heading: named(heading, &id),
             replay: String::new(),
             frequency: String::new(),
-            mood: mood(report.outcome),
+            mood: mood_of(report),
             tale: Tale::of_chapter(report, &id).draw(),
             open: self.chapters.is_empty(),
             id,

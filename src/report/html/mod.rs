@@ -40,7 +40,7 @@ impl Report {
         let verdict = headline(&self.verdict());
         let tale = Tale::of(self, "r").draw();
         let heading = self.heading().trim_end().to_owned();
-        let page = Page { title: verdict.clone(), mood: mood(self.outcome), verdict, heading, tale };
+        let page = Page { title: verdict.clone(), mood: mood_of(self), verdict, heading, tale };
         drawn(&page)
     }
 }
@@ -62,6 +62,10 @@ fn mood(outcome: Outcome) -> &'static str {
         Outcome::NoConflict => "calm",
         _ => "trouble",
     }
+}
+
+fn mood_of(report: &Report) -> &'static str {
+    mood(if report.hidden_deadlock { Outcome::Deadlock } else { report.outcome })
 }
 
 /// The explanation in two: why it happened, and what helps (empty where there is nothing to prevent).
