@@ -13,6 +13,8 @@ use crate::report::{SessionOutcome, SessionReport, Statement};
 
 /// `deadlock_detected`.
 const DEADLOCK: &str = "40P01";
+/// What is said of code that the run ended.
+const CUT_SHORT: &str = "it was ended with the run, before it had come to its end";
 
 /// A wait that the server told us of.
 #[derive(Clone, Debug)]
@@ -273,18 +275,26 @@ impl Member {
             Some(End::Raised { what, .. }) => Some(what.clone()),
             _ => None,
         };
-        let error = self.error.as_ref().filter(|error| !survived && self.is_how_it_ended(error));
+        let cut_short = outcome == SessionOutcome::Cancelled && self.is_cut_short();
+        let error = self.error.as_ref().filter(|error| !survived && !cut_short && self.is_how_it_ended(error));
+        let how = if cut_short { Some(CUT_SHORT.to_owned()) } else { self.lost.clone().or(raised) };
         SessionReport {
             name: self.name.clone(),
             backend_pid: self.backend_pid,
             outcome,
             sqlstate: error.map(|error| error.sqlstate.clone()).filter(|sqlstate| !sqlstate.is_empty()),
-            message: error.map(|error| error.message.clone()).or_else(|| self.lost.clone()).or(raised),
+            message: error.map(|error| error.message.clone()).or(how),
             detail: error.and_then(|error| error.detail.clone()),
             hint: error.and_then(|error| error.hint.clone()),
             context: error.and_then(|error| error.context.clone()),
             statements: self.statements.clone(),
         }
+    }
+
+    /// Whether the run ended code before it had come to its end: what it met thereupon is the run's doing, not its own.
+    fn is_cut_short(&self) -> bool {
+        let is_code = self.driver.as_ref().is_some_and(|driver| driver.cancel.is_none());
+        is_code && self.cancelled && !matches!(self.end, Some(End::Raised { .. }))
     }
 
     /// Whether the session ended with this error, and not with another one after it.
@@ -302,6 +312,7 @@ impl Member {
         let sqlstate = error.map(|error| error.sqlstate.as_str());
         match sqlstate {
             Some(DEADLOCK) => SessionOutcome::DeadlockVictim,
+            _ if self.is_cut_short() => SessionOutcome::Cancelled,
             _ if self.end == Some(End::Returned) && self.fate == Fate::RolledBack => SessionOutcome::RolledBack,
             _ if self.end == Some(End::Returned) => SessionOutcome::Committed,
             Some("55P03") => SessionOutcome::LockTimeout,

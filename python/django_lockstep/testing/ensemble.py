@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django_lockstep._core import Together
 from django_lockstep.exceptions import CallTimeout
 from django_lockstep.testing.session import Session
+from django_lockstep.testing.strays import Strays
 from django_lockstep.testing.threads import Watch
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Ensemble:
         self._left_behind: set[int] = set()
         self._whereabouts: list[str | None] = []
         self._watch = Watch()
+        self._strays = Strays()
 
     def __enter__(self) -> Ensemble:
         try:
@@ -90,6 +92,7 @@ class Ensemble:
         self._whereabouts = []
         self._watch = Watch()
         self._functions = functions
+        self._strays.begin()
 
     def start(self, number: int, gate: Gate) -> None:
         """Start a session at its gate."""
@@ -102,6 +105,8 @@ class Ensemble:
     def stopping(self) -> None:
         """Take down where everybody is, before the gates are closed."""
         self._whereabouts = [session.where() for session in self._sessions]
+        for session in self._sessions:
+            session.cut_short()
 
     def collect(self) -> tuple[list[str], list[tuple[Any, BaseException | None]]]:
         """Return what only Python knows of a run that is over: sentences for its notes, results and exceptions."""
@@ -121,10 +126,13 @@ class Ensemble:
             for session in self._sessions
             if session.took_no_step() and not self._whereabouts  # else it was not given the time
         ]
+        notes += [session.aftermath for session in self._sessions if session.aftermath is not None]
+        notes += self._strays.notes()
         return notes, [(session.result, session.exception) for session in self._sessions]
 
     def settle(self) -> None:
         """After a run: whoever does not come back is left behind."""
+        self._strays.end()
         for number, session in enumerate(self._sessions):
             if not session.is_done():
                 session.abandon()

@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from django_lockstep.exceptions import UsageError
 from django_lockstep.testing import driver
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from django_lockstep.testing.reach import Reaches
 
 
+_ENDED_BY_US = {"57014", "57P01"}
+"""``query_canceled`` and ``admin_shutdown``: how the server tells what we have asked it for."""
+
+
 class Session:
     """One session; its thread and its connection can be kept for the next callable."""
 
@@ -40,6 +44,9 @@ class Session:
         self.using = using
         self.result: Any = None
         self.exception: BaseException | None = None
+        self.aftermath: str | None = None
+        """What its code raised because the run had ended it: no exception of its own."""
+        self._is_cut_short = False
         first, other = deadlock_timeouts or (0.0, 0.0)
         # A search waits until the server has looked for a deadlock, whoever waits.
         timeouts = DeadlockTimeout(first if reaches is None else other, other)
@@ -74,7 +81,12 @@ class Session:
 
     def forget(self) -> None:
         """Let go of what the last callable returned or raised."""
-        self.result = self.exception = None
+        self.result = self.exception = self.aftermath = None
+        self._is_cut_short = False
+
+    def cut_short(self) -> None:
+        """Take it that the run ends, whether it is through or not."""
+        self._is_cut_short = not self.is_done()
 
     def perform(self, function: Callable[[], Any], gate: Gate) -> None:
         """Begin to run the callable at the gate."""
@@ -197,7 +209,13 @@ class Session:
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 what a callable raises is told by the report
-            self.exception = error
+            if self._is_cut_short and _comes_of_ending(error):
+                self.aftermath = (
+                    f"{self.name} was ended with the run, and its code met that as {_told(error)}: that is no error of "
+                    "its own."
+                )
+            else:
+                self.exception = error
         finally:
             if self.watch is not None:
                 self.watch.end()
@@ -207,10 +225,8 @@ class Session:
             if raised is None:
                 gate.leave()
             else:
-                text = driver.text_of(raised)
                 refused = driver.server_error(raised)
-                kind = type(raised).__name__
-                gate.leave(f"{kind}: {text}" if text else kind, driver.sqlstate(refused) if refused else None)
+                gate.leave(_told(raised), driver.sqlstate(refused) if refused else None)
 
     def _tidy(self) -> None:
         """Keep the connection for the next callable, as good as new; close any other."""
@@ -230,6 +246,24 @@ class Session:
                     self._renew(connection)  # psycopg's pool hands it to others of this process
                 connection.close()
             del connections[connection.alias]
+
+
+def _told(error: BaseException) -> str:
+    text, kind = driver.text_of(error), type(error).__name__
+    return f"{kind}: {text}" if text else kind
+
+
+def _comes_of_ending(error: BaseException | None) -> bool:
+    """Whether an exception comes of our having closed the gate, cancelled the statement or cut the connection."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, Stopped) or driver.sqlstate(error) in _ENDED_BY_US:
+            return True
+        if isinstance(error, DatabaseError | InterfaceError) and driver.server_error(error) is None:
+            return True  # the connection is gone
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _finished(result: Any) -> Any:
