@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from orm.models import Account
 
 from django_lockstep.testing.provoke import is_deadlock
@@ -50,3 +50,10 @@ def retried(code: Callable[[], object], attempts: int = 9) -> Callable[[], None]
                 return
 
     return attempt
+
+
+def value_of(sql: str) -> Any:
+    """Return the first column of the first row, asked on this thread's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return (cursor.fetchone() or (None,))[0]

@@ -153,7 +153,9 @@ impl Encounter<'_> {
                 return self.give_way(conductor);
             }
             if Instant::now() >= overdue {
-                conductor.find(Finding::Missed);
+                let blockers = conductor.blockers()?;
+                let is_other = !blockers.is_empty() && !blockers.contains(&self.ask.pid);
+                conductor.find(if is_other { Finding::OtherTransaction } else { Finding::Missed });
                 return self.give_way(conductor);
             }
         }

@@ -9,6 +9,8 @@ named! {
         NeverAsked => "never_asked",
         /// When it asked, it held nothing that the opponent wanted: no cycle.
         WrongOrder => "wrong_order",
+        /// When it asked, what the opponent wanted was held in another transaction: no cycle that PostgreSQL could see.
+        OtherTransaction => "other_transaction",
         /// It tried again in the transaction that had been aborted in part: an outer `atomic()` kept its locks.
         NestedRetry => "nested_retry",
         /// It got 40P01, did not try again, and nobody was told.

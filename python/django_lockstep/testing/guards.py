@@ -11,6 +11,7 @@ from django.db import connections
 from django_lockstep.dsn import dsn_from_alias
 from django_lockstep.exceptions import Refused, UsageError
 from django_lockstep.testing.fork import refuse_inherited
+from django_lockstep.testing.worker import is_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +50,7 @@ def dsn_of_free_alias(using: str, what: str) -> str:
 
     ``what`` is the caller's name in the message.
     """
+    _refuse_nested(what)
     dsn = dsn_from_alias(using)  # also says so when there is no such alias, or it is not PostgreSQL
     connection = connections[using]
     if _is_forbidden(connection):
@@ -66,6 +68,18 @@ def dsn_of_free_alias(using: str, what: str) -> str:
         raise Refused(f"{message} {hint}", hint=hint)
     refuse_inherited(using)
     return dsn
+
+
+def _refuse_nested(what: str) -> None:
+    """Raise ``Refused`` in code that is itself run in lock-step."""
+    if not is_worker():
+        return
+    hint = f"Give all the functions to one call, or call {what} outside of them."
+    message = (
+        f"{what} cannot be called by a function that is itself run in lock-step: the outer run would wait for a "
+        "function that comes to no step, and neither would know of the other's sessions."
+    )
+    raise Refused(f"{message} {hint}", hint=hint)
 
 
 def refuse_other_than_test_database(using: str, what: str) -> None:

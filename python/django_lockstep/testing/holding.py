@@ -24,7 +24,8 @@ TableMode = Literal[
     "ACCESS EXCLUSIVE",
 ]
 _MODES: tuple[str, ...] = TableMode.__args__  # type: ignore[attr-defined]
-_TOLD = 4  # rows are told one by one up to here
+_TOLD = 4  # rows are told one by one up to here, …
+_COMPARED = 1000  # … and compared up to here
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,10 @@ def demand(what: Lockable | Callable[[], Lockable], using: str) -> tuple[str, st
     A queryset's own ``select_for_update(of=…, no_key=…)`` is what is locked, FOR UPDATE if it has none. A function
     is called for what to lock, so that a decorator can name rows that are made later.
     """
-    if isinstance(what, models.QuerySet):
-        return _rows(what, using)
-    if isinstance(what, models.Model):
-        if what.pk is None:
-            hint = "Save it first."
-            raise UsageError(
-                f"{what._meta.label} object has no row yet that could be locked. {hint}", hint=hint
-            )
-        return _rows(type(what)._base_manager.filter(pk=what.pk), using)
-    if isinstance(what, type) and issubclass(what, models.Model):
-        return _rows(what._base_manager.all(), using)
+    what = resolved(what)
+    queryset = _queryset(what)
+    if queryset is not None:
+        return _rows(queryset, using)
     quote = connections[using].ops.quote_name
     if isinstance(what, TableLock):
         table = what.model._meta.db_table
@@ -87,10 +81,64 @@ def demand(what: Lockable | Callable[[], Lockable], using: str) -> tuple[str, st
         keys = [key for key in (what.key, what.second_key) if key is not None]
         told = ", ".join(map(str, keys))
         return f"advisory lock {told}", f"SELECT pg_advisory_xact_lock({told})", False
-    if callable(what):
-        return demand(cast("Lockable", what()), using)
     hint = "Give a queryset, a model, an instance, TableLock(Model), AdvisoryLock(key), or a function that returns one."
     raise UsageError(f"An opponent cannot lock {what!r:.80}. {hint}", hint=hint)
+
+
+def resolved(what: Lockable | Callable[[], Lockable]) -> Lockable:
+    """Return what a function returns, or what is none."""
+    is_model = isinstance(what, type) and issubclass(what, models.Model)
+    if callable(what) and not is_model and not isinstance(what, models.QuerySet | models.Model):
+        return resolved(cast("Callable[[], Lockable]", what)())
+    return cast("Lockable", what)
+
+
+def refuse_same(holding: Lockable, wanting: Lockable, using: str) -> None:
+    """Raise ``UsageError`` where whoever holds the one has all of the other: it would never wait for anybody."""
+    held, wanted = demand(holding, using), demand(wanting, using)
+    if held[1] != wanted[1] and not _are_part_of(_queryset(wanting), _queryset(holding), using):
+        return
+    what = f"both name {held[0]}" if held[0] == wanted[0] else f"name {held[0]}, and {wanted[0]} among them"
+    hint = "Give holding=… what the code locks second, and wanting=… what it locks first; they must be different rows."
+    raise UsageError(
+        f"holding and wanting {what}: the opponent would have at once what it asks for, so there would never be a "
+        f"cycle. {hint}",
+        hint=hint,
+    )
+
+
+def _are_part_of(
+    wanted: models.QuerySet[Any, Any] | None, held: models.QuerySet[Any, Any] | None, using: str
+) -> bool:
+    """Whether rows are among those that are held, as strongly; ``False`` where that is not plain to see."""
+    if (
+        wanted is None
+        or held is None
+        or wanted.model._meta.concrete_model is not held.model._meta.concrete_model
+    ):
+        return False
+    for query in (wanted.query, held.query):
+        if query.select_related or query.select_for_update_of:
+            return False  # they lock rows of other tables, or not of this one
+    if held.query.select_for_no_key_update and not wanted.query.select_for_no_key_update:
+        return False  # others may have such rows FOR KEY SHARE meanwhile
+    asked, had = (_keys(queryset.using(using), _COMPARED) for queryset in (wanted, held))
+    return 0 < len(asked) <= _COMPARED and len(had) <= _COMPARED and set(asked) <= set(had)
+
+
+def _queryset(what: Lockable) -> models.QuerySet[Any, Any] | None:
+    if isinstance(what, models.QuerySet):
+        return what
+    if isinstance(what, models.Model):
+        if what.pk is None:
+            hint = "Save it first."
+            raise UsageError(
+                f"{what._meta.label} object has no row yet that could be locked. {hint}", hint=hint
+            )
+        return type(what)._base_manager.filter(pk=what.pk)
+    if isinstance(what, type) and issubclass(what, models.Model):
+        return what._base_manager.all()
+    return None
 
 
 def _rows(queryset: models.QuerySet[Any, Any], using: str) -> tuple[str, str, bool]:
@@ -116,14 +164,19 @@ def _rows(queryset: models.QuerySet[Any, Any], using: str) -> tuple[str, str, bo
 
 def _name(queryset: models.QuerySet[Any, Any]) -> str:
     """Return what a reader calls the rows: by their primary keys, if there are few."""
-    looked_at = queryset.all()
-    looked_at.query.select_for_update = False
-    keys = [str(key) for key in looked_at.values_list("pk", flat=True)[: _TOLD + 1]]
+    keys = [str(key) for key in _keys(queryset, _TOLD)]
     if not 0 < len(keys) <= _TOLD:
         return f"rows of {_table(queryset)}"
     *most, last = keys
     told = f"{', '.join(most)} and {last}" if most else last
     return f"row{'s' if most else ''} {told} of {_table(queryset)}"
+
+
+def _keys(queryset: models.QuerySet[Any, Any], limit: int) -> list[Any]:
+    """Return the primary keys, and one more than that many at most."""
+    looked_at = queryset.all()
+    looked_at.query.select_for_update = False
+    return list(looked_at.values_list("pk", flat=True)[: limit + 1])
 
 
 def _table(queryset: models.QuerySet[Any, Any]) -> str:

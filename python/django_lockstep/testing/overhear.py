@@ -20,12 +20,22 @@ if TYPE_CHECKING:
     from django_lockstep._core import Gate, Opponent
 
 
+_under_test: list[BaseDatabaseWrapper] = []
+"""The connections whose own thread has a block open at this moment. Other threads may have theirs."""
+
+
+def is_under_test(connection: BaseDatabaseWrapper) -> bool:
+    """Whether this connection's own thread has a block open."""
+    return any(other is connection for other in _under_test)
+
+
 class Overhearing:
     """Tells an opponent what the connections to one alias do: this thread's, and those that are opened meanwhile."""
 
     def __init__(self, opponent: Opponent, using: str) -> None:
         self._opponent = opponent
         self._using = using
+        self._own = connections[using]
         self._heard: list[BaseDatabaseWrapper] = []
         self._doors: list[_Door] = []
         self._ends = ExitStack()
@@ -33,12 +43,14 @@ class Overhearing:
 
     def begin(self) -> None:
         """Begin to listen."""
+        _under_test.append(self._own)
         connection_created.connect(self._created, weak=False)
-        self._listen_to(connections[self._using])
+        self._listen_to(self._own)
 
     def end(self) -> None:
         """Leave every connection as it was."""
         connection_created.disconnect(self._created)
+        _under_test[:] = [other for other in _under_test if other is not self._own]
         with self._lock:
             self._ends.close()
         for door in self._doors:

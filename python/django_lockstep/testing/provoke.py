@@ -14,8 +14,8 @@ from django_lockstep._core import Opponent, milliseconds
 from django_lockstep.exceptions import LockstepError, NotSurvived, Refused, UsageError
 from django_lockstep.testing import driver
 from django_lockstep.testing.guards import dsn_of_free_alias
-from django_lockstep.testing.holding import demand
-from django_lockstep.testing.overhear import Overhearing
+from django_lockstep.testing.holding import demand, refuse_same, resolved
+from django_lockstep.testing.overhear import Overhearing, is_under_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,13 +53,13 @@ class provoke_deadlock:  # noqa: N801 - a context manager and a decorator, calle
         strict: Whether a finding is raised as ``NotSurvived`` at the end of the block.
 
     After the block: ``deadlocks``, how often the code got 40P01; ``attempts``, how often it was seen to ask for what
-    is held; ``findings``, what was found out (the names are ``FINDINGS``); ``report``, a ``Report`` with the
-    opponent's and the code's events; ``explanation``, the findings in words.
+    is held; ``findings``, the names of what was found out; ``report``, a ``Report`` with the opponent's and the code's
+    events; ``explanation``, the findings in words.
 
     Raises:
-        UsageError: The arguments make no sense, or there are no such rows.
-        Refused: Inside ``atomic()`` or a ``TestCase``; the rows are locked by somebody else; or the connection was
-            inherited by a fork.
+        UsageError: The arguments make no sense, there are no such rows, or both are the same.
+        Refused: Inside ``atomic()``, a ``TestCase``, another such block on the alias, or a function that is run in
+            lock-step; the rows are locked by somebody else; or the connection was inherited by a fork.
         NotSurvived: There is a finding.
     """
 
@@ -166,7 +166,15 @@ class _Running:
         dsn = dsn_of_free_alias(using, "provoke_deadlock")
         self._once = arguments["once"]
         self._connection = connections[using]
-        holding, wanting = demand(arguments["holding"], using), demand(arguments["wanting"], using)
+        if is_under_test(connections[using]):
+            hint = "Leave the one block before you enter the other; for more 40P01s, give times=…."
+            raise Refused(
+                f'This thread has an opponent on database alias "{using}" already: both would lead its code. {hint}',
+                hint=hint,
+            )
+        held, wanted = resolved(arguments["holding"]), resolved(arguments["wanting"])
+        refuse_same(held, wanted, using)
+        holding, wanting = demand(held, using), demand(wanted, using)
         self._before = self._count()
         self._usual_timeout: str | None = None
         deadlock_timeout = arguments["deadlock_timeout"]
