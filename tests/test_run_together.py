@@ -13,7 +13,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, connections, models, transaction
 from orm.models import Account
-from witness import leftovers, wait_until
+from witness import RUNS, leftovers, wait_until
 
 from django_lockstep import LockstepError
 from django_lockstep.exceptions import Refused, UsageError
@@ -142,7 +142,8 @@ def test_an_order_that_cannot_be_followed_says_where_and_why() -> None:
     with pytest.raises(UsageError, match=r"entry 6 \(A\), after A's COMMIT.*it has ended"):
         run_together(forth, forth, order="A A A A A A")
     with pytest.raises(
-        UsageError, match=r"names 'C', which is no session. The sessions are A \(forth\), B \(back\)"
+        UsageError,
+        match=r"names 'C' at its entry 2, which is no session. The sessions are A \(or forth\), B \(or back\)",
     ):
         run_together(forth, back, order="A C")
 
@@ -319,7 +320,7 @@ def test_what_on_event_raises_ends_the_run() -> None:
 
 
 def test_it_happens_every_time() -> None:
-    for _ in range(200):
+    for _ in range(RUNS):
         Account.objects.update(balance=100)
         report = run_together(forth, back)
         assert report.victims == ("back",), report.to_text(2)

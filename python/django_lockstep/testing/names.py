@@ -34,19 +34,31 @@ def names_of(functions: Sequence[Callable[[], Any]]) -> list[str]:
 def numbers_of(order: str, names: Sequence[str]) -> list[int]:
     """Return the sessions that an order such as ``"A A B B"`` names, by letter or by name."""
     if not isinstance(order, str):
-        raise UsageError(f'An order is a string, not {order!r}. Write a session for each step: "A A B B".')
+        hint = _order_hint(names)
+        raise UsageError(f"An order is a string, not {order!r:.80}. {hint}", hint=hint)
     numbers = {letter(number): number for number in range(len(names))}
     numbers.update({name: number for number, name in enumerate(names)})
-    unknown = [word for word in order.split() if word not in numbers]
-    if unknown:
-        known = ", ".join(
-            f"{letter(number)} ({name})" if name != letter(number) else name
-            for number, name in enumerate(names)
-        )
+    words = order.split()
+    unknown = next((place for place, word in enumerate(words) if word not in numbers), None)
+    if unknown is not None:
+        hint = _order_hint(names)
         raise UsageError(
-            f'The order "{order}" names {unknown[0]!r}, which is no session. The sessions are {known}.'
+            f'The order "{order}" names {words[unknown]!r} at its entry {unknown + 1}, which is no session. {hint}',
+            hint=hint,
         )
-    return [numbers[word] for word in order.split()]
+    return [numbers[word] for word in words]
+
+
+def _order_hint(names: Sequence[str]) -> str:
+    letters = [letter(number) for number in range(len(names))]
+    known = ", ".join(
+        name if name == its_letter else f"{its_letter} (or {name})"
+        for its_letter, name in zip(letters, names, strict=True)
+    )
+    forms = " or ".join(
+        f'"{" ".join([*every, *every])}"' for every in dict.fromkeys([tuple(letters), tuple(names)])
+    )
+    return f"The sessions are {known}; write one for each step, with blanks between: {forms}."
 
 
 def _own_name(function: Callable[[], Any]) -> str:

@@ -31,8 +31,9 @@ def run_together(
     Args:
         *callables: Two or more, without arguments. A session is called what its callable is called, or ``A``, ``B``, …
             by its place, for lambdas and where two have the same name.
-        order: Left out, strictly in turns. Or whose step is next, by letter or name: ``"A A B B"``. A step that must
-            wait stays waiting, and the order goes on; where the order ends, the rest goes on in turns.
+        order: Left out, strictly in turns. Or whose step is next, by letter or name, with blanks between:
+            ``"A A B B"``. A step that must wait stays waiting, and the order goes on; where the order ends, the rest
+            goes on in turns.
         using: The database alias that is connected to before the start. Other aliases on the same server are watched
             as well.
         timeout: For connecting, and again for the run, in seconds. A callable that does not come back is left behind.
@@ -44,7 +45,8 @@ def run_together(
 
     Raises:
         UsageError: The arguments make no sense, or the order cannot be followed: the message says where and why.
-        Refused: The alias is in an open ``atomic()``, as in every ``TestCase``, or the test may not use it.
+        Refused: The alias is in an open ``atomic()``, as in every ``TestCase``; the test may not use it; or the
+            caller is itself run in lock-step.
         ConnectionFailed: No connection could be made.
         CallTimeout: ``timeout`` ran out before the first step. (Later, that is ``Report.outcome``.)
     """
