@@ -205,6 +205,37 @@ def test_ctrl_c_while_a_callable_waits(orm: str) -> None:
         assert child.ended()[0] == 0
 
 
+def test_under_djangos_test_runner_the_second_ctrl_c_ends_the_run(orm: str) -> None:
+    """Its first one is for unittest, which lets the test come to its end (``unittest.installHandler``)."""
+    code = f"""
+    {DJANGO}
+    import unittest
+    from django.test.runner import DiscoverRunner
+    result = unittest.TestResult()
+    unittest.registerResult(result)
+    DiscoverRunner(verbosity=0).setup_test_environment()
+    def waits():
+        Account.objects.filter(pk=1).update(balance=0)
+        say("on its way")
+        while not result.shouldStop:
+            time.sleep(0.001)
+        say("the first is heard")
+        threading.Event().wait(100)
+    try:
+        run_together(waits, locks(1), timeout=100, order="A")
+    except KeyboardInterrupt:
+        say("interrupted")
+    """
+    with Child(code, orm, place()) as child:
+        assert child.heard() == "on its way"
+        child.process.send_signal(signal.SIGINT)
+        assert child.heard() == "the first is heard"
+        child.process.send_signal(signal.SIGINT)
+        assert child.heard() == "interrupted"
+        wait_until(lambda: not sessions_of(orm), f"{sessions_of(orm)} to be gone")
+        assert child.ended()[0] == 0
+
+
 def test_in_a_thread_of_sync_to_async(orm: str) -> None:
     code = f"""
     {DJANGO}
