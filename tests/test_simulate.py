@@ -122,7 +122,7 @@ def test_explanation_mentions_both_rows_and_the_remedy(report: Report) -> None:
     for words in (
         "A held row 1 and asked for row 2",
         "B held row 2 and asked for row 1",
-        "deadlock_timeout (0.3 s)",
+        f"deadlock_timeout (0.3 s in this run; the server's is {report.server.deadlock_timeout:g} s)",
         f"aborted {report.victims[0]} (40P01)",
         "one order",
     ):
