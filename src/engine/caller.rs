@@ -70,6 +70,8 @@ pub trait Caller {
     fn poll(&mut self) -> Result<(), Halt>;
     /// A run is about to be ended before its sessions have: their gates close next.
     fn stopping(&mut self) {}
+    /// The call ends early, and this could not be removed from the server. Told also to who wants the call to end.
+    fn left(&mut self, _what: &str) {}
     /// The backends of the connections that the calling process itself has open, so that a wait for them is not waited out.
     fn own_backends(&mut self) -> Vec<OwnBackend>;
     /// What the threads of the calling process are at; `None` where that cannot be told.
@@ -106,6 +108,7 @@ enum Call {
     OwnBackends,
     Threads,
     Stopping,
+    Left(String),
 }
 
 enum Answer {
@@ -232,6 +235,11 @@ impl Line {
         self.ask(Call::Stopping);
     }
 
+    /// Tells the caller what is left on the server, although the call ends.
+    pub fn left(&self, what: &str) {
+        self.ask(Call::Left(what.to_owned()));
+    }
+
     fn ask(&self, call: Call) -> Option<Answer> {
         if self.seen_report().is_err() {
             return Some(Answer::Halt);
@@ -265,6 +273,10 @@ pub fn supervise<T: Send>(
                         Call::Threads => Answer::Threads(caller.threads()),
                         Call::Stopping => {
                             caller.stopping();
+                            Answer::GoOn
+                        }
+                        Call::Left(what) => {
+                            caller.left(&what);
                             Answer::GoOn
                         }
                         _ if halted => Answer::Halt,

@@ -37,6 +37,12 @@ impl<'a> Journal<'a> {
         self.hushed = whether;
     }
 
+    /// The caller has had its way: from now on it is told of nothing, and what goes on is not its affair.
+    pub(super) fn close_to_caller(&mut self) {
+        self.hushed = true;
+        self.halted = false;
+    }
+
     /// Whether the caller's callback wants the run to end.
     pub(super) fn is_halted(&self) -> bool {
         self.halted

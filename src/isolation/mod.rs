@@ -6,6 +6,7 @@
 mod ground;
 mod matrix;
 mod options;
+mod orders;
 mod outcome;
 mod permutation;
 mod pointer;
@@ -13,6 +14,7 @@ mod report;
 mod slip;
 mod stage;
 mod text;
+mod tidy;
 mod transcript;
 
 pub use matrix::{MatrixOptions, run_matrix};
@@ -31,11 +33,12 @@ use crate::engine::caller::Line;
 use crate::engine::run::Run;
 use crate::engine::{Caller, Ending, Mailbox, Observer, SessionId, Step, StepResult, supervise};
 use crate::error::Error;
-use crate::scenario::spec::{Permutation, Spec};
+use crate::scenario::spec::Spec;
 use crate::scenario::sql::settings;
 use ground::Connections;
-use permutation::run_permutation;
-use stage::{Stage, Stopped};
+use orders::Orders;
+use stage::Stage;
+use tidy::tidy;
 use transcript::Transcript;
 
 /// Runs every permutation of a spec, in order.
@@ -91,7 +94,7 @@ pub(crate) fn perform(
     if let Some(note) = ground::own_clock(facts, options) {
         notes.push(note);
     }
-    let mut report = play(&connections, facts, spec, options, line, leash)?;
+    let mut report = play(&connections, conninfo, facts, spec, options, line, leash)?;
     if let Err(error) = connections.clear() {
         notes.push(format!("{error}; what is left there, a later run removes."));
     }
@@ -102,6 +105,7 @@ pub(crate) fn perform(
 
 fn play(
     connections: &Connections,
+    conninfo: &Conninfo,
     facts: &Facts,
     spec: &Spec,
     options: &SpecOptions,
@@ -111,6 +115,7 @@ fn play(
     let mut control = Observer::unbound(connections.get(leash)?);
     let hello = greeting(&connections.control_prelude(), options, "control connection", CONTROL);
     control.backend().ask(&hello, "naming the control connection", leash)?;
+    let grace = Leash::new(None);
     let mut run = Run::new(&mut control, line, leash, options.timeout);
     run.hush(true);
     let mut mailboxes = Vec::new();
@@ -138,7 +143,7 @@ fn play(
     let mut stage = Stage {
         run: &mut run,
         spec,
-        mailboxes: &mailboxes,
+        mailboxes,
         pids: &pids,
         options,
         leash,
@@ -146,92 +151,30 @@ fn play(
         failed: Vec::new(),
         cancelled: Vec::new(),
         lost: Vec::new(),
+        made: None,
+        notes: Vec::new(),
+        left: Vec::new(),
     };
-    let teller = Teller { line, facts, deadlock_timeout };
     let may_slip =
         options.victims_are_in_order() && !spec.sql().flat_map(settings).any(|name| name == "deadlock_timeout");
-    let (mut permutations, mut notes) = (Vec::new(), Vec::new());
-    let mut failure = None;
-    for (number, order) in spec.orders().enumerate() {
-        if options.only.as_ref().is_some_and(|only| !only.contains(&number)) {
-            continue;
-        }
-        let mut tries = if may_slip { TRIES } else { 1 };
-        let (done, result) = loop {
-            let mark = transcript.mark();
-            let (done, result) = perform_order(&mut stage, &teller, number, &order, &mut transcript)?;
-            tries -= 1;
-            match slip::slip(&done.report, deadlock_timeout).filter(|_| tries > 0 && result.is_ok()) {
-                Some(slip) => {
-                    transcript.cut(mark);
-                    notes.push(slip.note(number + 1));
-                }
-                None => break (done, result),
-            }
-        };
-        let mut told = Ok(());
-        if options.tells_permutations {
-            told = line.through(&done.report, &done.verdict());
-        }
-        permutations.push(done);
-        if told.is_err() {
-            run.stop();
-            return Err(Error::Halted);
-        }
-        match result {
-            Ok(()) => {}
-            Err(Stopped::GaveUp(why)) => {
-                failure = Some(why);
-                break;
-            }
-            Err(Stopped::Error(Error::Timeout { .. })) => {
-                failure = Some(format!("the timeout of {} s ran out", options.timeout.as_secs_f64()));
-                break;
-            }
-            Err(Stopped::Error(error)) => {
-                run.stop();
-                return Err(error);
-            }
-        }
-    }
-    drop(mailboxes);
+    let mut orders = Orders { line, facts, deadlock_timeout, may_slip, permutations: Vec::new(), failure: None };
+    let ended = orders.run(&mut stage, &mut transcript);
+    let prelude = connections.control_prelude();
+    tidy(&mut stage, conninfo, &prelude, &grace);
+    let (mut notes, left) = (std::mem::take(&mut stage.notes), std::mem::take(&mut stage.left));
+    drop(stage);
     run.stop();
     drop(run);
+    if let Err(error) = ended {
+        if !left.is_empty() {
+            line.left(&left.join(" "));
+        }
+        return Err(error);
+    }
+    notes.extend(left);
+    let Orders { permutations, failure, .. } = orders;
     let server = facts.server.clone();
     Ok(SpecReport { permutations, transcript: transcript.into_text(), failure, notes, server })
-}
-
-/// How often a permutation is run whose deadlock has another victim than it was to have.
-const TRIES: u32 = 5;
-
-/// Whom to tell of a permutation, and what is known about where it runs.
-struct Teller<'a> {
-    line: &'a Line,
-    facts: &'a Facts,
-    deadlock_timeout: Duration,
-}
-
-/// Runs one order, and tells what came of it; and whether it came to its end.
-fn perform_order(
-    stage: &mut Stage<'_, '_>,
-    teller: &Teller<'_>,
-    number: usize,
-    order: &Permutation,
-    transcript: &mut Transcript,
-) -> Result<(PermutationReport, Result<(), Stopped>), Error> {
-    if stage.options.tells_permutations {
-        teller.line.chapter(&order.to_string(), number + 1).map_err(|_| Error::Halted)?;
-    }
-    let result = run_permutation(stage, order, transcript);
-    let timed_out = matches!(result, Err(Stopped::Error(Error::Timeout { .. })));
-    if timed_out {
-        stage.run.stop();
-    }
-    let record = stage.run.record(if timed_out { Ending::Timeout } else { Ending::Complete });
-    let cancelled = std::mem::take(&mut stage.cancelled);
-    let shows = stage.options.shows.get(number).copied();
-    let done = report::permutation(number + 1, shows, order, record, cancelled, teller.facts, teller.deadlock_timeout);
-    Ok((done, result))
 }
 
 /// The number of the control connection among the connections.

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::stage::{Failed, NO_CONNECTION, Stage, Stopped};
+use super::stage::{Failed, Made, NO_CONNECTION, Stage, Stopped};
 use super::transcript::Transcript;
 use crate::connection::Aside;
 use crate::engine::run::Settled;
@@ -20,8 +20,11 @@ pub(super) fn run_permutation(
     transcript.begin(order);
     stage.failed.clear();
     stage.cancelled.clear();
+    let mut made = *stage.made.insert(Made::default());
     for setup in &stage.spec.setups {
         stage.control(setup, "setup", transcript).map_err(Failed::fatal)?;
+        made.setups += 1;
+        stage.made = Some(made);
     }
     stage.each_session("setup", transcript)?;
     let sessions = stage.spec.sessions.len();
@@ -39,10 +42,12 @@ pub(super) fn run_permutation(
     stage.each_session("teardown", transcript)?;
     if let Some(teardown) = &stage.spec.teardown {
         match stage.control(teardown, "teardown", transcript) {
-            Ok(()) | Err(Failed::Told(_)) => {}
+            Ok(()) => {}
+            Err(Failed::Told(told)) => stage.note_what_stays(&told),
             Err(failed @ Failed::Error(_)) => return Err(failed.fatal()),
         }
     }
+    stage.made = None;
     Ok(())
 }
 

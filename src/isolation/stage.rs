@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::SpecOptions;
 use super::transcript::{Transcript, message};
-use crate::connection::{Aside, Broken, Leash};
+use crate::connection::{Aside, Broken, Leash, cancel_all};
 use crate::engine::run::Run;
 use crate::engine::{SessionId, Step, StepKind, StepResult};
 use crate::error::Error;
@@ -19,7 +19,7 @@ pub(super) const NO_CONNECTION: &str = "no connection to the server\n";
 pub(super) struct Stage<'s, 'r> {
     pub(super) run: &'s mut Run<'r>,
     pub(super) spec: &'s Spec,
-    pub(super) mailboxes: &'s [Sender<Step>],
+    pub(super) mailboxes: Vec<Sender<Step>>,
     pub(super) pids: &'s [i32],
     pub(super) options: &'s SpecOptions,
     pub(super) leash: &'s Leash,
@@ -31,7 +31,29 @@ pub(super) struct Stage<'s, 'r> {
     pub(super) cancelled: Vec<String>,
     /// The sessions whose connection has ended.
     pub(super) lost: Vec<SessionId>,
+    /// What of the spec is there on the server; `None` before its setup and after its teardown.
+    pub(super) made: Option<Made>,
+    /// What is to be known about the run besides its steps.
+    pub(super) notes: Vec<String>,
+    /// What may be left on the server, and why.
+    pub(super) left: Vec<String>,
 }
+
+/// How far a permutation has come with what is before its steps, and after them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Made {
+    /// How many setup blocks are through.
+    pub(super) setups: usize,
+    /// A setup block was cancelled: whether it did anything is not known.
+    pub(super) is_unsure: bool,
+    /// How many sessions' teardowns are through.
+    pub(super) teardowns: usize,
+}
+
+/// How much longer a setup or teardown that has begun may go on when the call is to end: by half it had better not be done.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long asking for its cancellation may take.
+const CANCELLING: Duration = Duration::from_secs(1);
 
 /// Why a permutation did not come to its end.
 pub(super) enum Stopped {
@@ -66,13 +88,25 @@ impl Failed {
 impl Stage<'_, '_> {
     /// Runs setup or teardown on the control connection; only the last result is printed.
     pub(super) fn control(&mut self, sql: &str, what: &str, transcript: &mut Transcript) -> Result<(), Failed> {
-        let reply = match self.run.observer().backend().run(sql, self.leash) {
+        if self.leash.is_cut() {
+            return Err(Failed::Error(Error::Halted));
+        }
+        let backend = self.run.observer().backend();
+        let cancel = backend.cancel_handle();
+        let reply = match backend.run(sql, &self.leash.patient(PATIENCE)) {
             Ok(reply) => reply,
             Err(Broken::Lost { why, .. }) => {
                 transcript.line(format_args!("{what} failed: {why}"));
                 return Err(Failed::Told(format!("{what} failed: {why}")));
             }
-            Err(broken) => return Err(Failed::Error(broken.while_doing("running the control connection"))),
+            Err(broken) => {
+                // Without its client, the server would go on with it.
+                cancel_all(&[cancel], CANCELLING);
+                if let Some(made) = &mut self.made {
+                    made.is_unsure = true;
+                }
+                return Err(Failed::Error(broken.while_doing("running the control connection")));
+            }
         };
         if let Some(error) = &reply.error {
             let told = format!("{what} failed: {}", message(error, Some(sql)));
@@ -86,6 +120,9 @@ impl Stage<'_, '_> {
     /// Runs the sessions' own setup or teardown, in order.
     pub(super) fn each_session(&mut self, what: &str, transcript: &mut Transcript) -> Result<(), Stopped> {
         for (index, session) in self.spec.sessions.iter().enumerate() {
+            if let Some(made) = self.made.as_mut().filter(|_| what == "teardown") {
+                made.teardowns = index;
+            }
             let sql = if what == "setup" { &session.setup } else { &session.teardown };
             let Some(sql) = sql else { continue };
             let id = SessionId(index);
@@ -119,8 +156,21 @@ impl Stage<'_, '_> {
             if what == "setup" {
                 return Err(Stopped::GaveUp(told));
             }
+            self.note_what_stays(&told);
+        }
+        if let Some(made) = self.made.as_mut().filter(|_| what == "teardown") {
+            made.teardowns = self.spec.sessions.len();
         }
         Ok(())
+    }
+
+    /// Notes that a teardown has failed.
+    pub(super) fn note_what_stays(&mut self, told: &str) {
+        let told = told.lines().next().unwrap_or_default().trim_end_matches('.');
+        let note = format!("The {told}. What it was to remove may be left.");
+        if !self.left.contains(&note) {
+            self.left.push(note);
+        }
     }
 
     pub(super) fn send(&mut self, session: SessionId, name: &str, sql: &str) -> Result<(), Error> {

@@ -3,9 +3,11 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::errors;
 use super::event::PyEvent;
 use super::report::{PyReport, PyServer};
 use crate::engine::{Caller, Halt, OwnBackend, Threads};
+use crate::error::Error;
 use crate::report::{Event, Report, Server};
 
 /// Keeps the exception that ended the call, so that the very same one is raised.
@@ -18,6 +20,7 @@ pub(super) struct PythonCaller {
     on_report: Option<Py<PyAny>>,
     threads: Option<Py<PyAny>>,
     raised: Option<PyErr>,
+    left: Option<String>,
 }
 
 impl PythonCaller {
@@ -31,6 +34,7 @@ impl PythonCaller {
             on_report: None,
             threads: None,
             raised: None,
+            left: None,
         }
     }
 
@@ -64,6 +68,19 @@ impl PythonCaller {
     /// The exception that ended the call, if one did.
     pub(super) fn into_raised(self) -> Option<PyErr> {
         self.raised
+    }
+
+    /// What is raised instead of a result: the exception that ended the call, else this error. If something could not be
+    /// removed from the server, a note of the exception says so (PEP 678).
+    pub(super) fn into_exception(self, error: &Error) -> PyErr {
+        Python::attach(|py| {
+            let exception = self.raised.unwrap_or_else(|| errors::to_python(py, error));
+            if let Some(left) = self.left {
+                // `add_note` came with Python 3.11; the attribute is what it fills. That there is none must not hide the error.
+                let _ = exception.value(py).setattr("__notes__", vec![left]);
+            }
+            exception
+        })
     }
 
     fn keep(&mut self, result: PyResult<()>) -> Result<(), Halt> {
@@ -120,6 +137,10 @@ impl Caller for PythonCaller {
         if let Err(error) = Python::attach(|py| on_stop.call0(py).map(drop)) {
             self.raised.get_or_insert(error);
         }
+    }
+
+    fn left(&mut self, what: &str) {
+        self.left = Some(what.to_owned());
     }
 
     fn threads(&mut self) -> Option<Threads> {

@@ -120,11 +120,7 @@ impl PySpec {
         let (conninfo, options) = read().map_err(|error| errors::to_python(py, &error))?;
         let mut caller = PythonCaller::new(on_start, on_event).told_chapters(on_permutation).told_through(on_report);
         let result = py.detach(|| run_spec(conninfo, &self.spec, &options, &mut caller));
-        match (caller.into_raised(), result) {
-            (Some(raised), _) => Err(raised),
-            (None, Ok(report)) => Ok(PySpecReport(report)),
-            (None, Err(error)) => Err(errors::to_python(py, &error)),
-        }
+        result.map(PySpecReport).map_err(|error| caller.into_exception(&error))
     }
 }
 

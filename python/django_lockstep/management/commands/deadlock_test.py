@@ -14,6 +14,7 @@ from django_lockstep._core import OUTCOMES, _repeat_deadlock
 from django_lockstep.dsn import dsn_from_alias, isolation_from_alias, primary_of
 from django_lockstep.exceptions import UsageError
 from django_lockstep.management.arguments import add_arguments, check_options, check_output, engine_options
+from django_lockstep.management.ending import INTERRUPTED, Interrupted, ended_in_order, notes_of
 from django_lockstep.management.log import chosen, faces_of, heading_of, reports_of
 from django_lockstep.management.model import Target, target_of
 from django_lockstep.management.repeat import Repetition, repeat
@@ -28,13 +29,9 @@ if TYPE_CHECKING:
 
     from django_lockstep import Report
 
-USAGE, ELSE, INTERRUPTED = 2, 3, 130
+USAGE, ELSE = 2, 3
 READ_ONLY = "25006"
 """The SQLSTATE of what a read-only transaction may not do."""
-
-
-class Interrupted(CommandError, KeyboardInterrupt):
-    """Ctrl-C: to the command line an exit status, to whoever calls the command what it was."""
 
 
 class Command(BaseCommand):
@@ -49,6 +46,10 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Run, show, judge."""
+        with ended_in_order(self.stderr.write):
+            self._handle(options)
+
+    def _handle(self, options: dict[str, Any]) -> None:
         try:
             with ExitStack() as stack:
                 self._run(stack, options)
@@ -62,7 +63,7 @@ class Command(BaseCommand):
             message = f"Cannot write {options['output']}: {error.strerror}. Give another file as --output."
             raise CommandError(message) from error
         except KeyboardInterrupt as error:
-            message = "Nothing is left on the server."
+            message = " ".join(notes_of(error)) or "Nothing is left on the server."
             raise Interrupted(message, returncode=INTERRUPTED) from error
 
     def _run(self, stack: ExitStack, options: dict[str, Any]) -> None:
@@ -246,4 +247,4 @@ def _told(error: LockstepError) -> str:
         lines.append(f"(SQLSTATE {error.sqlstate})")
     elif error.detail:
         lines.append(error.detail)
-    return "\n".join(lines)
+    return "\n".join([*lines, *notes_of(error)])
