@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from witness import nothing_left
 
 from django_lockstep import load_spec, scenarios
+from django_lockstep.management.specs import FORMATS, PLAIN_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,18 @@ def test_the_list_names_every_scenario_and_what_it_shows(shop: Shop) -> None:
     told = json.loads(shop.deadlock_test("--list", "--format=json").stdout)
     assert [one["name"] for one in told] == [one.name for one in scenarios()]
     assert told[0]["permutations"][0]["expected"]["serializable"]
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+def test_the_list_fits_any_terminal(shop: Shop, columns: int) -> None:
+    with shop.on_terminal("--list", columns=columns) as terminal:
+        text = terminal.read_all()
+    assert max(map(len, text.splitlines())) <= columns
+    for one in scenarios():
+        assert one.name in text
+        assert one.title in " ".join(text.split())
+    on_lines_of_their_own = re.search(r"^    deferred foreign keys are checked in", text, re.MULTILINE)
+    assert bool(on_lines_of_their_own) == (columns == 60)
 
 
 def test_the_list_fits_the_terminal(shop: Shop) -> None:
@@ -218,6 +231,76 @@ def test_a_spec_that_is_given_up(shop: Shop, tmp_path: Path) -> None:
     assert "fails.spec was given up: setup failed" in done.stderr
 
 
+def test_a_setup_that_fails_is_an_error_that_is_told_once(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "fails.spec"
+    file.write_text("setup { SELECT 1/0; } " + SPEC)
+    done = shop.deadlock_test("--spec", str(file), "--yes-run-sql")
+    assert done.returncode == 3
+    assert re.search(r"^GIVEN UP after [\d.]+ s: not run\n\nNo step was run\.$", done.stdout, re.MULTILINE)
+    assert "NO DEADLOCK" not in done.stdout
+    assert done.stdout.endswith("GIVEN UP: setup failed: ERROR:  division by zero\n")
+    assert (done.stdout + done.stderr).count("division by zero") == 1
+    assert done.stderr == "CommandError: fails.spec was given up.\n"
+    told = json.loads(shop.deadlock_test("--spec", str(file), "--yes-run-sql", "--format=json").stdout)
+    (permutation,) = told["permutations"]
+    assert (permutation["effect"], permutation["report"]["outcome"]) == ("not run", "error")
+
+
+def test_steps_that_block_each_other_are_given_up_and_not_no_deadlock(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "mutual.spec"
+    file.write_text("session a step one {} session b step two {} permutation one(*, two) two(one)")
+    done = shop.deadlock_test("--spec", str(file), "--yes-run-sql")
+    assert done.returncode == 3
+    assert re.search(r"^GIVEN UP after [\d.]+ s: none$", done.stdout, re.MULTILINE)
+
+
+def test_a_spec_that_goes_on_says_what_is_waited_for(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "hangs.spec"
+    file.write_text(
+        "session a setup { SELECT pg_sleep(2.2); } step takes { SELECT pg_advisory_lock(1); }\n"
+        "session b step wants { SELECT pg_advisory_lock(1); } step more { SELECT 1; } permutation takes wants more"
+    )
+    with shop.on_terminal("--spec", str(file), "--yes-run-sql", PG_TEST_TIMEOUT_DEFAULT="300") as terminal:
+        terminal.read_until(
+            r"The setup of session a has not ended; it is given up when it has lasted 1200 s\."
+        )
+        terminal.read_until(
+            r"Step wants of session b has not ended; it is\s+cancelled when it has lasted 600 s\."
+        )
+        terminal.interrupt()
+        assert terminal.process.wait(30) == 130
+
+
+def test_a_spec_in_a_scratch_schema(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "own.spec"
+    file.write_text(
+        "setup { CREATE TABLE shop_item (); } session a step where { SELECT current_schema() ~ '^lockstep_' AS mine; }"
+    )
+    plain = shop.deadlock_test("--spec", str(file), "--yes-run-sql")
+    assert (plain.returncode, "already exists" in plain.stdout) == (3, True)
+    done = shop.deadlock_test(
+        "--spec",
+        str(file),
+        "--yes-run-sql",
+        "--scratch",
+        "--deadlock-timeout=0.1",
+        "--format=isolationtester",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^mine\n----\nt   $", done.stdout, re.MULTILINE)
+    silent = shop.deadlock_test("--spec", str(file), "--no-input", "--scratch")
+    assert (silent.returncode, silent.stdout) == (2, "")
+
+
+def test_the_help_says_what_each_mode_has(shop: Shop) -> None:
+    text = " ".join(shop.deadlock_test("--help", COLUMNS="500").stdout.split())
+    for mode, forms in {**FORMATS, "repeat": ("text", "json")}.items():
+        assert f"--{mode}: {', '.join(forms)}" in text
+    assert f"A deadlock, a log: {', '.join(PLAIN_FORMATS)};" in text
+    assert "(default: deadlock); with --spec, of some permutation of each file (default: any" in text
+    assert "2 the SQL of each step as well" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -230,7 +313,7 @@ def test_a_spec_that_is_given_up(shop: Shop, tmp_path: Path) -> None:
         (["--scenario=write-skew", "--list"], "not allowed with argument"),
         (
             ["--scenario=write-skew", "--format=markdown"],
-            "There is no markdown of --scenario. Give one of text, json",
+            "There is no markdown of --scenario, only of --matrix. Give one of text, json",
         ),
         (["--what-if=nowait"], "--what-if goes with --scenario"),
         (["--permutation=1"], "--permutation goes with --scenario"),
@@ -241,7 +324,17 @@ def test_a_spec_that_is_given_up(shop: Shop, tmp_path: Path) -> None:
         (["--scenario=write-skew", "--from-log=x"], "--scenario does not go with --from-log"),
         (["--scenario=s01-opposite-order", "--what-if=magic"], "invalid choice: 'magic'"),
         (["--spec", "/nowhere.spec"], "Cannot read /nowhere.spec: No such file or directory"),
-        (["--format=isolationtester"], "There is no format 'isolationtester'"),
+        (
+            ["--format=isolationtester"],
+            "There is no isolationtester of a plain deadlock, only of --scenario and --spec. Give one of text, json",
+        ),
+        (
+            ["--list", "--format=html"],
+            "There is no html of --list, only of --scenario and --spec and --matrix.",
+        ),
+        (["--scratch"], "--scratch goes with --spec. Name a spec as well."),
+        (["--scenario=write-skew", "--scratch"], "--scenario does not go with --scratch"),
+        (["--spec", "x.spec", "--deadlock-timeout=1"], "--spec does not go with --deadlock-timeout"),
         (["--matrix", "nothing"], "There is no scenario 'nothing'"),
     ],
 )

@@ -96,7 +96,9 @@ def test_after_a_file_is_given_up_the_teardowns_are_run(dsn: str, witness: Conne
 
 
 def test_a_session_setup_that_fails_has_the_teardowns_run(dsn: str, witness: Connection) -> None:
-    report = load_spec(BLOCKED.replace("setup { BEGIN; } step waits", "setup { SELECT 1/0; } step waits")).run(dsn)
+    report = load_spec(
+        BLOCKED.replace("setup { BEGIN; } step waits", "setup { SELECT 1/0; } step waits")
+    ).run(dsn)
     assert "setup of session waiter failed" in str(report.failure)
     assert (value(witness, LEFT), report.notes) == (None, ())
 
@@ -153,9 +155,7 @@ def test_a_teardown_that_fails_at_its_time_is_noted(dsn: str) -> None:
 
 def test_a_spec_without_a_teardown_says_what_it_leaves(dsn: str, witness: Connection) -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
-        load_spec(re.sub("(?m)^teardown .*", "", BLOCKED, count=1)).run(
-            dsn, on_event=at_the_wait
-        )
+        load_spec(re.sub("(?m)^teardown .*", "", BLOCKED, count=1)).run(dsn, on_event=at_the_wait)
     assert caught.value.__notes__ == ["The spec has no teardown: what its setup made is left."]
     assert value(witness, LEFT) == ["spec_first", "spec_second"]
 
@@ -196,7 +196,9 @@ def test_a_signal_to_the_command_has_the_teardowns_run(
         assert connection.execute(LEFT).fetchone() == (None,)
 
 
-def test_the_command_says_what_is_left_when_the_teardown_fails(shop: Shop, spec: Callable[[str], str]) -> None:
+def test_the_command_says_what_is_left_when_the_teardown_fails(
+    shop: Shop, spec: Callable[[str], str]
+) -> None:
     with shop.started("--spec", spec(TEARDOWN_FAILS), "--yes-run-sql") as process:
         assert process.stdout is not None
         for line in process.stdout:

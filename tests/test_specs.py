@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from django_lockstep import LockstepError, Spec, load_spec
 from django_lockstep.exceptions import CallTimeout, ConnectionFailed, Refused, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from conftest import MakeRole
@@ -119,6 +121,10 @@ def test_a_spec_is_a_path_or_a_text(tmp_path: Path) -> None:
         (
             "session s step a { SELECT 1",
             "In spec, line 1, column 18: expected { SQL }, closed by }. Mend the file there",
+        ),
+        (
+            "session s step a { SELECT 1;\nstep b { SELECT 2; }\npermutation a b",
+            'column 15: undefined step "b" specified in permutation; the block that begins in line 1, column 18 is',
         ),
         (ONE + "\npermutation c", 'In spec, line 2, column 13: undefined step "c" specified in permutation'),
     ],
@@ -316,11 +322,8 @@ def test_the_first_to_wait_is_the_victim_of_a_scratch_run(dsn: str) -> None:
         )
 
 
-def test_a_machine_that_is_too_busy_to_abort_the_right_one_tries_again(
-    private_server: EmbeddedServer,
-) -> None:
-    """As if A's process had not been given any time, until B's has looked."""
-    spec = load_spec(DEADLOCK.replace("SET LOCAL deadlock_timeout = '10s';", ""))
+def as_if_a_was_given_no_time() -> Callable[[Event], None]:
+    """Freeze A's process in its first wait, until B's has looked for a deadlock."""
     frozen: list[int] = []
 
     def freeze(event: Event) -> None:
@@ -332,6 +335,48 @@ def test_a_machine_that_is_too_busy_to_abort_the_right_one_tries_again(
             os.kill(frozen[0], signal.SIGCONT)
             frozen.append(0)
 
+    return freeze
+
+
+def test_an_attempt_that_is_run_again_is_marked_at_the_time(private_server: EmbeddedServer) -> None:
+    from django.core.management.base import OutputWrapper
+    from django.core.management.color import no_style
+
+    from django_lockstep.management.stage import Stage
+    from django_lockstep.management.view import View
+
+    out = io.StringIO()
+    options = {
+        "verbosity": 1,
+        "no_color": True,
+        "force_color": False,
+        "sessions": 2,
+        "format": "text",
+        "output": None,
+    }
+    view = View(OutputWrapper(out), no_style(), options)
+    stage = Stage(options, lambda: "", view, print, print, OutputWrapper(out))
+    spec = load_spec(DEADLOCK.replace("SET LOCAL deadlock_timeout = '10s';", ""))
+    callbacks = stage.callbacks(spec)
+    freeze, show = as_if_a_was_given_no_time(), callbacks.pop("on_event")
+
+    def see(event: Event) -> None:
+        show(event)
+        freeze(event)
+
+    spec.run(private_server.dsn, scratch=True, permutations=[1], on_event=see, **callbacks)
+    first, again = out.getvalue().split("\nThat was not it: ")
+    assert "deadlock detected" in first
+    assert "DEADLOCK after" not in first
+    assert "It is run again.\n\nPermutation 1: a1 b2 a2" in " ".join(again.split(" "))
+    assert again.count("DEADLOCK after") == 1
+
+
+def test_a_machine_that_is_too_busy_to_abort_the_right_one_tries_again(
+    private_server: EmbeddedServer,
+) -> None:
+    spec = load_spec(DEADLOCK.replace("SET LOCAL deadlock_timeout = '10s';", ""))
+    freeze = as_if_a_was_given_no_time()
     report = spec.run(private_server.dsn, scratch=True, permutations=[1], on_event=freeze)
     assert (report.effects, report.reports[0].victims) == (("40P01",), ("A",))
     (note,) = report.notes

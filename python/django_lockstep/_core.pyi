@@ -208,7 +208,7 @@ class Spec:
         """The file's name."""
     @property
     def sessions(self) -> tuple[str, ...]:
-        """The sessions' names."""
+        """The sessions' names; of several sessions of one name, the second is ``NAME (2)``."""
     @property
     def permutations(self) -> tuple[str, ...]:
         """The orders of steps that the file names; if it names none, all interleavings are run."""
@@ -229,6 +229,7 @@ class Spec:
         on_permutation: Callable[[str, int], object] | None = None,
         on_event: Callable[[Event], object] | None = None,
         on_report: Callable[[Report, str], object] | None = None,
+        on_note: Callable[[str], object] | None = None,
     ) -> SpecReport:
         """Run it, by the rules of PostgreSQL's ``isolationtester`` (``src/test/isolation/README`` in its sources).
 
@@ -251,11 +252,16 @@ class Spec:
                 Left out, twice the environment's PG_TEST_TIMEOUT_DEFAULT, or 360.
             timeout: In seconds, for the whole call. When it runs out, everything is cancelled and rolled back.
             on_start: Called with the ``Server`` once, before the first permutation.
-            on_permutation: Called with a permutation's steps and its number, from 1, when it begins.
+            on_permutation: Called with a permutation's steps and its number, from 1, when it begins; again, when it is
+                run again because a busy machine aborted another session than it was to (in a scratch schema only).
             on_event: Called with each ``Event`` in the calling thread, between two steps.
             on_report: Called with a permutation's ``Report`` and its verdict, in one line, when it is through.
+            on_note: Called with a sentence that says what is waited for, and for how long, when a step has gone on for
+                two seconds.
 
-        What a callback raises ends the run cleanly and is raised. The GIL is released; Ctrl-C ends the run.
+        What a callback raises ends the run cleanly and is raised. The GIL is released; Ctrl-C ends the run. However it
+        ends, what goes on is cancelled, and the teardowns of a permutation whose setup was through are run, for five
+        seconds at most. What may be left is a note of the report, or of the exception (``__notes__``).
 
         Raises:
             UsageError: The arguments make no sense, or no step has a locking clause to change.

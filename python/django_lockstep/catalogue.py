@@ -44,6 +44,7 @@ def run_scenario(
     on_permutation: Callable[[str, int], object] | None = None,
     on_event: Callable[[Event], object] | None = None,
     on_report: Callable[[Report, str], object] | None = None,
+    on_note: Callable[[str], object] | None = None,
 ) -> SpecReport:
     """Run a scenario of the catalogue in a scratch schema of its own, and return what came of each permutation.
 
@@ -59,9 +60,11 @@ def run_scenario(
         deadlock_timeout: In seconds, for a role that may set it; left out, 0.25. Another role has the server's.
         timeout: In seconds, for the whole call.
         on_start: As for ``simulate_deadlock``.
-        on_permutation: Called with a permutation's steps and its number when it begins.
+        on_permutation: Called with a permutation's steps and its number when it begins; again, when it is run again
+            because a busy machine aborted another session than it was to.
         on_event: As for ``simulate_deadlock``.
         on_report: Called with a permutation's ``Report`` and its verdict, in one line, when it is through.
+        on_note: Called with a sentence that says what is waited for, and for how long, when that takes long.
 
     Raises:
         UsageError: There is no such scenario, or no such permutation; or no step has a locking clause to change.
@@ -82,6 +85,7 @@ def run_scenario(
         on_permutation=on_permutation,
         on_event=on_event,
         on_report=on_report,
+        on_note=on_note,
     )
 
 

@@ -70,6 +70,10 @@ pub trait Caller {
     fn poll(&mut self) -> Result<(), Halt>;
     /// A run is about to be ended before its sessions have: their gates close next.
     fn stopping(&mut self) {}
+    /// A sentence about the run that belongs to no event: what takes so long, for example.
+    fn note(&mut self, _sentence: &str) -> Result<(), Halt> {
+        Ok(())
+    }
     /// The call ends early, and this could not be removed from the server. Told also to who wants the call to end.
     fn left(&mut self, _what: &str) {}
     /// The backends of the connections that the calling process itself has open, so that a wait for them is not waited out.
@@ -109,6 +113,7 @@ enum Call {
     Threads,
     Stopping,
     Left(String),
+    Note(String),
 }
 
 enum Answer {
@@ -235,6 +240,12 @@ impl Line {
         self.ask(Call::Stopping);
     }
 
+    /// Tells the caller a sentence about the run, and waits until it has seen it. Should it want the run to end, the leash says
+    /// so.
+    pub fn note(&self, sentence: &str) {
+        self.ask(Call::Note(sentence.to_owned()));
+    }
+
     /// Tells the caller what is left on the server, although the call ends.
     pub fn left(&self, what: &str) {
         self.ask(Call::Left(what.to_owned()));
@@ -280,6 +291,7 @@ pub fn supervise<T: Send>(
                             Answer::GoOn
                         }
                         _ if halted => Answer::Halt,
+                        Call::Note(sentence) => Answer::from(caller.note(&sentence)),
                         Call::Start(server) => Answer::from(caller.start(&server)),
                         Call::Chapter { title, number } => Answer::from(caller.chapter(&title, number)),
                         Call::Event(event) => Answer::from(caller.event(&event)),

@@ -119,9 +119,9 @@ fn play(
     let mut run = Run::new(&mut control, line, leash, options.timeout);
     run.hush(true);
     let mut mailboxes = Vec::new();
-    for session in &spec.sessions {
+    for name in spec.session_names() {
         let (mailbox, steps) = channel();
-        run.add(&session.name, connections.get(leash)?, Box::new(Mailbox(steps)))?;
+        run.add(&name, connections.get(leash)?, Box::new(Mailbox(steps)))?;
         mailboxes.push(mailbox);
     }
     let prelude = connections.session_prelude(options, facts);
@@ -148,6 +148,8 @@ fn play(
         options,
         leash,
         patience,
+        line,
+        patient_with: Vec::new(),
         failed: Vec::new(),
         cancelled: Vec::new(),
         lost: Vec::new(),

@@ -87,11 +87,16 @@ impl Orders<'_> {
             self.line.chapter(&order.to_string(), number + 1).map_err(|_| Error::Halted)?;
         }
         let result = run_permutation(stage, order, transcript);
-        let timed_out = matches!(result, Err(Stopped::Error(Error::Timeout { .. })));
-        if timed_out {
-            stage.run.call_off();
-        }
-        let record = stage.run.record(if timed_out { Ending::Timeout } else { Ending::Complete });
+        let ending = match &result {
+            Ok(()) => Ending::Complete,
+            Err(Stopped::GaveUp(_)) => Ending::GivenUp,
+            Err(Stopped::Error(Error::Timeout { .. })) => {
+                stage.run.call_off();
+                Ending::Timeout
+            }
+            Err(Stopped::Error(_)) => Ending::Halted,
+        };
+        let record = stage.run.record(ending);
         let cancelled = std::mem::take(&mut stage.cancelled);
         let shows = stage.options.shows.get(number).copied();
         let done = report::permutation(number + 1, shows, order, record, cancelled, self.facts, self.deadlock_timeout);

@@ -69,6 +69,7 @@ fn explanation(
         let _ = write!(text, "{} failed in {} with {sqlstate}: {message}. ", event.session, event.step);
     }
     match outcome {
+        Outcome::Error if text.is_empty() && events.is_empty() => text.push_str("No step was run."),
         Outcome::NoConflict if text.is_empty() => text.push_str("Nobody waited for a lock, and nobody failed."),
         Outcome::NoConflict => text.push_str("Whoever waited got the lock in the end, and nobody failed."),
         Outcome::Timeout => text.push_str("Then the time of the whole call was up."),

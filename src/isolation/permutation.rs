@@ -1,15 +1,18 @@
 //! One permutation, by the rules of PostgreSQL's isolation tester (`src/test/isolation/README`): what is launched when,
 //! and above all what is *reported* when.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::stage::{Failed, Made, NO_CONNECTION, Stage, Stopped};
+use super::stage::{Failed, Made, NO_CONNECTION, QUIET, Stage, Stopped};
 use super::transcript::Transcript;
 use crate::connection::Aside;
 use crate::engine::run::Settled;
 use crate::engine::{SessionId, StepResult};
 use crate::error::Error;
 use crate::scenario::spec::{Blocker, Permutation, PermutationStep};
+
+/// How long to listen between two looks at a step that is through and whose report is held back.
+const PACE: Duration = Duration::from_millis(5);
 
 /// Runs one permutation, with setup and teardown.
 pub(super) fn run_permutation(
@@ -20,6 +23,7 @@ pub(super) fn run_permutation(
     transcript.begin(order);
     stage.failed.clear();
     stage.cancelled.clear();
+    stage.patient_with.clear();
     let mut made = *stage.made.insert(Made::default());
     for setup in &stage.spec.setups {
         stage.control(setup, "setup", transcript).map_err(Failed::fatal)?;
@@ -132,9 +136,14 @@ impl Play<'_, '_, '_> {
             }
             // It may have unblocked others; or, if it is held back, others may let go of it.
             self.try_waiting(Look::Again)?;
-            if let Some(still) = self.launched[session.0]
-                && start.elapsed() > self.stage.options.step_timeout * 2
-            {
+            let Some(still) = self.launched[session.0] else { continue };
+            if start.elapsed() > QUIET {
+                let name = self.order.steps[still].name.clone();
+                self.say_what_is_waited_for(&name, self.stage.options.step_timeout * 2, "given up");
+            }
+            if start.elapsed() <= self.stage.options.step_timeout * 2 {
+                self.stage.run.listen(PACE)?;
+            } else {
                 let seconds = start.elapsed().as_secs();
                 let name = &self.order.steps[still].name;
                 self.transcript.line(format_args!("step {name} timed out after {seconds} seconds"));
@@ -238,6 +247,13 @@ impl Play<'_, '_, '_> {
     fn settle(&mut self, session: SessionId, name: &str, may_wait: bool) -> Result<Settled, Stopped> {
         let limit = self.stage.options.step_timeout;
         let start = Instant::now();
+        if limit > QUIET {
+            let soon = self.stage.run.settle(session, may_wait, start + QUIET)?;
+            if soon != Settled::Neither {
+                return Ok(soon);
+            }
+            self.say_what_is_waited_for(name, limit, "cancelled");
+        }
         let first = self.stage.run.settle(session, may_wait, start + limit)?;
         if first != Settled::Neither {
             return Ok(first);
@@ -253,6 +269,20 @@ impl Play<'_, '_, '_> {
             }
             settled => Ok(settled),
         }
+    }
+
+    /// Tells the caller, once a step, what there is to wait for, and for how long.
+    fn say_what_is_waited_for(&mut self, name: &str, limit: Duration, end: &str) {
+        if self.stage.patient_with.iter().any(|step| step == name) {
+            return;
+        }
+        self.stage.patient_with.push(name.to_owned());
+        let session = self.stage.spec.place(name).and_then(|(session, _)| self.stage.spec.sessions.get(session));
+        let session = session.map_or("", |session| session.name.as_str());
+        self.stage.line.note(&format!(
+            "Step {name} of session {session} has not ended; it is {end} when it has lasted {} s.",
+            limit.as_secs_f64()
+        ));
     }
 
     /// Prints the notices that a session has had; gives back what else it heard.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::outcome::outcome;
 use crate::connection::Facts;
-use crate::engine::Record;
+use crate::engine::{Ending, Record};
 use crate::report::{Album, Report, Server};
 use crate::scenario::catalogue::Shows;
 use crate::scenario::effect::Effect;
@@ -23,6 +23,9 @@ pub struct PermutationReport {
     pub order: String,
     /// What came of it, in a word or two.
     pub effect: Effect,
+    /// Whether the file was given up in it, so that it did not come to its end.
+    #[serde(skip)]
+    pub gave_up: bool,
     /// The steps that took longer than the time for a step, and were cancelled.
     pub cancelled: Vec<String>,
     /// What happened.
@@ -86,11 +89,13 @@ pub(super) fn permutation(
     facts: &Facts,
     deadlock_timeout: Duration,
 ) -> PermutationReport {
+    let gave_up = record.ending == Ending::GivenUp;
     PermutationReport {
         number,
         shows,
         order: order.to_string(),
-        effect: Effect::of(&record.events),
+        effect: if gave_up && record.events.is_empty() { Effect::NotRun } else { Effect::of(&record.events) },
+        gave_up,
         cancelled,
         report: outcome(record, facts, deadlock_timeout),
     }

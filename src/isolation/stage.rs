@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::SpecOptions;
 use super::transcript::{Transcript, message};
 use crate::connection::{Aside, Broken, Leash, cancel_all};
+use crate::engine::caller::Line;
 use crate::engine::run::Run;
-use crate::engine::{SessionId, Step, StepKind, StepResult};
+use crate::engine::{SessionId, Settled, Step, StepKind, StepResult};
 use crate::error::Error;
 use crate::scenario::spec::Spec;
 use crate::scenario::sql::{End, begins_transaction, end_of_transaction};
@@ -25,6 +26,10 @@ pub(super) struct Stage<'s, 'r> {
     pub(super) leash: &'s Leash,
     /// How long a step that waits for a lock is left to it before the next one is launched.
     pub(super) patience: Duration,
+    /// Whom to tell what takes so long.
+    pub(super) line: &'s Line,
+    /// The steps of which it was told that they take long.
+    pub(super) patient_with: Vec<String>,
     /// The sessions whose last step has failed.
     pub(super) failed: Vec<SessionId>,
     /// The steps that took too long and were cancelled.
@@ -50,6 +55,8 @@ pub(super) struct Made {
     pub(super) teardowns: usize,
 }
 
+/// After this time with something that goes on, the caller is told what is waited for.
+pub(super) const QUIET: Duration = Duration::from_secs(2);
 /// How much longer a setup or teardown that has begun may go on when the call is to end: by half it had better not be done.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long asking for its cancellation may take.
@@ -135,7 +142,15 @@ impl Stage<'_, '_> {
                 continue;
             }
             self.send(id, what, sql)?;
-            self.run.settle(id, false, Instant::now() + self.options.step_timeout * 2)?;
+            let (start, limit) = (Instant::now(), self.options.step_timeout * 2);
+            if limit > QUIET && self.run.settle(id, false, start + QUIET)? == Settled::Neither {
+                let seconds = limit.as_secs_f64();
+                self.line.note(&format!(
+                    "The {what} of session {} has not ended; it is given up when it has lasted {seconds} s.",
+                    session.name
+                ));
+            }
+            self.run.settle(id, false, start + limit)?;
             // A notification that comes now is told with the session's next step.
             let asides = self.run.take_asides(id);
             let unheard = asides.into_iter().filter(|aside| {

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::report::{PermutationReport, SpecReport};
-use crate::report::{Verbosity, one_line, wrapped};
+use crate::report::{Outcome, Verbosity, one_line, wrapped};
 use crate::scenario::catalogue::Shows;
 
 impl SpecReport {
@@ -55,6 +55,10 @@ impl PermutationReport {
         let (effect, elapsed) = (&self.effect, self.report.elapsed);
         if effect.is_deadlock() {
             format!("DEADLOCK after {elapsed:.3} s: {effect}")
+        } else if self.report.outcome == Outcome::Timeout {
+            format!("TIMEOUT after {elapsed:.3} s: {effect}")
+        } else if self.gave_up {
+            format!("GIVEN UP after {elapsed:.3} s: {effect}")
         } else {
             format!("NO DEADLOCK ({elapsed:.3} s): {effect}")
         }

@@ -18,6 +18,7 @@ pub(super) struct PythonCaller {
     on_through: Option<Py<PyAny>>,
     on_stop: Option<Py<PyAny>>,
     on_report: Option<Py<PyAny>>,
+    on_note: Option<Py<PyAny>>,
     threads: Option<Py<PyAny>>,
     raised: Option<PyErr>,
     left: Option<String>,
@@ -32,6 +33,7 @@ impl PythonCaller {
             on_through: None,
             on_stop: None,
             on_report: None,
+            on_note: None,
             threads: None,
             raised: None,
             left: None,
@@ -46,6 +48,11 @@ impl PythonCaller {
     /// The same, and it is given the report of each part.
     pub(super) fn told_through(self, on_through: Option<Py<PyAny>>) -> Self {
         Self { on_through, ..self }
+    }
+
+    /// The same, and it is told what takes so long.
+    pub(super) fn told_notes(self, on_note: Option<Py<PyAny>>) -> Self {
+        Self { on_note, ..self }
     }
 
     /// Has `on_stop` called when a run is about to be ended before its sessions have.
@@ -137,6 +144,12 @@ impl Caller for PythonCaller {
         if let Err(error) = Python::attach(|py| on_stop.call0(py).map(drop)) {
             self.raised.get_or_insert(error);
         }
+    }
+
+    fn note(&mut self, sentence: &str) -> Result<(), Halt> {
+        let Some(on_note) = &self.on_note else { return Ok(()) };
+        let result = Python::attach(|py| on_note.call1(py, (sentence,)).map(drop));
+        self.keep(result)
     }
 
     fn left(&mut self, what: &str) {

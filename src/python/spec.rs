@@ -49,7 +49,7 @@ impl PySpec {
     }
     #[getter]
     fn sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.spec.sessions.iter().map(|session| &session.name))
+        PyTuple::new(py, self.spec.session_names())
     }
     #[getter]
     fn permutations<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -74,11 +74,12 @@ impl PySpec {
     #[pyo3(
         signature = (
             dsn, *, isolation = None, scratch = false, what_if = None, permutations = None, deadlock_timeout = None,
-            step_timeout = None, timeout = None, on_start = None, on_permutation = None, on_event = None, on_report = None
+            step_timeout = None, timeout = None, on_start = None, on_permutation = None, on_event = None, on_report = None,
+            on_note = None
         ),
         text_signature = "($self, dsn, *, isolation=None, scratch=False, what_if=None, permutations=None, \
                           deadlock_timeout=None, step_timeout=None, timeout=3600.0, on_start=None, \
-                          on_permutation=None, on_event=None, on_report=None)"
+                          on_permutation=None, on_event=None, on_report=None, on_note=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "they are the documented keywords of the Python method")]
     fn run(
@@ -96,6 +97,7 @@ impl PySpec {
         on_permutation: Option<Py<PyAny>>,
         on_event: Option<Py<PyAny>>,
         on_report: Option<Py<PyAny>>,
+        on_note: Option<Py<PyAny>>,
     ) -> PyResult<PySpecReport> {
         let permutations = permutations.map(arguments::numbers).transpose()?;
         let text = |name, given: Option<&Bound<'_, PyAny>>| given.map(|given| arguments::text(name, given)).transpose();
@@ -118,7 +120,10 @@ impl PySpec {
             Ok((conninfo, options))
         };
         let (conninfo, options) = read().map_err(|error| errors::to_python(py, &error))?;
-        let mut caller = PythonCaller::new(on_start, on_event).told_chapters(on_permutation).told_through(on_report);
+        let mut caller = PythonCaller::new(on_start, on_event)
+            .told_chapters(on_permutation)
+            .told_through(on_report)
+            .told_notes(on_note);
         let result = py.detach(|| run_spec(conninfo, &self.spec, &options, &mut caller));
         result.map(PySpecReport).map_err(|error| caller.into_exception(&error))
     }

@@ -11,6 +11,8 @@ use crate::report::{Event, EventKind};
 /// What came of an order of steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
+    /// Nothing: it was given up before its first step.
+    NotRun,
     /// Nobody waited for a lock and nobody failed.
     None,
     /// Somebody waited for a lock, and nobody failed.
@@ -61,6 +63,7 @@ impl Effect {
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotRun => f.write_str("not run"),
             Self::None => f.write_str("none"),
             Self::Waits => f.write_str("waits"),
             Self::Fails(failures) => {

@@ -6,7 +6,7 @@ from argparse import SUPPRESS, ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
 from django_lockstep.exceptions import UsageError
-from django_lockstep.management.specs import add_spec_arguments
+from django_lockstep.management.specs import PLAIN_FORMATS, add_spec_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 
 LOCKS = ("update", "no key update", "share", "key share", "advisory")
 ISOLATION = ("read committed", "repeatable read", "serializable")
-FORMATS = ("text", "json", "mermaid", "html")
-ALL_FORMATS = (*FORMATS, "isolationtester", "markdown")
+ALL_FORMATS = (*PLAIN_FORMATS, "isolationtester", "markdown")
 """Those of scenarios and specs as well."""
+FACES = (
+    "The face of the result (default: text). A deadlock, a log: text, json, mermaid, html; --repeat: text, json; "
+    "--list: text, json; --scenario: text, json, html, mermaid, isolationtester; --spec: text, json, html, "
+    "isolationtester; --matrix: text, json, markdown, html."
+)
+EXPECT = (
+    "The outcome that is a success: of a deadlock, and of each run of --repeat (default: deadlock); with --spec, of "
+    "some permutation of each file (default: any, if the file comes to its end). A scenario is held to the catalogue."
+)
 
 
 def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Sequence[str]) -> None:
@@ -62,10 +70,10 @@ def add_arguments(parser: CommandParser, *, aliases: Sequence[str], outcomes: Se
         metavar="N",
         help="With --repeat: so many runs at once, each on scratch rows of its own (default: 1).",
     )
-    show.add_argument("--format", choices=ALL_FORMATS, default="text", help="The face of the report.")
+    show.add_argument("--format", choices=ALL_FORMATS, default="text", help=FACES)
     show.add_argument("--deadlock", type=int, metavar="N", help="Which deadlock of the log (default: all).")
     show.add_argument("--output", metavar="FILE", help="Write the report to this file.")
-    show.add_argument("--expect", choices=outcomes, help="The outcome that is a success (default: deadlock).")
+    show.add_argument("--expect", choices=outcomes, help=EXPECT)
     show.add_argument(
         "--no-input",
         "--noinput",
@@ -103,7 +111,7 @@ def check_output(output: object) -> None:
 def check_options(options: dict[str, Any], *, outcomes: Sequence[str]) -> None:
     """Check what the engine does not: ``call_command`` lets past what the parser would refuse."""
     options["expect"] = options["expect"] or "deadlock"
-    for name, choices in (("expect", outcomes), ("format", FORMATS)):
+    for name, choices in (("expect", outcomes), ("format", PLAIN_FORMATS)):
         if options[name] not in choices:
             hint = f"Give one of {', '.join(choices)}."
             message = f"There is no {name} {options[name]!r}. {hint}"

@@ -106,7 +106,7 @@ def play_scenario(stage: Stage) -> None:
         "isolationtester": report.to_isolationtester,
     }
     stage.deliver(faces[options["format"]]())
-    judge(report)
+    judge(report, shown=stage.shown)
     wanted = tuple(expected[number] for number in numbers)
     if options["what_if"] is None and report.effects != wanted:
         message = f"Expected {'; '.join(wanted)}, but it came to {'; '.join(report.effects)}."

@@ -28,6 +28,8 @@ FORMATS = {
     "matrix": ("text", "json", "markdown", "html"),
 }
 """The faces that each of them has."""
+PLAIN_FORMATS = ("text", "json", "mermaid", "html")
+"""Those of a plain deadlock."""
 
 _SCRATCH = re.compile(r"(^|[_-])(tests?|testing|scratch|tmp|temp|sandbox|regression|throwaway)([_-]|\d*$)")
 
@@ -61,6 +63,12 @@ def add_spec_arguments(parser: CommandParser) -> None:
     )
     group.add_argument("--what-if", choices=WHAT_IFS, help="Ask for the scenario's locks in another way.")
     group.add_argument(
+        "--scratch",
+        action="store_true",
+        help="Run --spec in a scratch schema, as scenarios are: it is all of the sessions' search_path and is gone "
+        "afterwards. It still asks first: SQL may name other schemas.",
+    )
+    group.add_argument(
         "--yes-run-sql", action="store_true", help="Run the SQL of --spec on any database without asking."
     )
 
@@ -71,11 +79,12 @@ def mode_of(options: dict[str, Any]) -> str | None:
         mode for mode in FORMATS if options[mode] not in (None, False)
     ]  # `--matrix` alone is an empty list
     if not modes:
-        for option in ("what_if", "permutation"):
-            if options[option] is not None:
-                hint = "Name a scenario as well."
-                message = f"--{option.replace('_', '-')} goes with --scenario. {hint}"
+        for option, mode in (("what_if", "scenario"), ("permutation", "scenario"), ("scratch", "spec")):
+            if options[option] not in (None, False):
+                hint = f"Name a {mode} as well."
+                message = f"--{option.replace('_', '-')} goes with --{mode}. {hint}"
                 raise UsageError(message, hint=hint)
+        check_format(options["format"], None)
         return None
     if len(modes) > 1:
         hint = "Give one of them."
@@ -97,7 +106,9 @@ def mode_of(options: dict[str, Any]) -> str | None:
         "what-if": options["what_if"] is not None and mode != "scenario",
         "permutation": options["permutation"] is not None and mode != "scenario",
         "isolation": options["isolation"] is not None and mode in {"list", "matrix"},
-        "deadlock-timeout": options["deadlock_timeout"] is not None and mode in {"list", "spec"},
+        "scratch": options["scratch"] and mode != "spec",
+        "deadlock-timeout": options["deadlock_timeout"] is not None
+        and (mode == "list" or (mode == "spec" and not options["scratch"])),
         "expect": options["expect"] is not None and mode != "spec",
     }
     wrong = [f"--{name}" for name, is_given in given.items() if is_given]
@@ -105,11 +116,21 @@ def mode_of(options: dict[str, Any]) -> str | None:
         hint = f"Leave out {' and '.join(wrong)}."
         message = f"--{mode} does not go with {' and '.join(wrong)}. {hint}"
         raise UsageError(message, hint=hint)
-    if options["format"] not in FORMATS[mode]:
-        hint = f"Give one of {', '.join(FORMATS[mode])}."
-        message = f"There is no {options['format']} of --{mode}. {hint}"
-        raise UsageError(message, hint=hint)
+    check_format(options["format"], mode)
     return mode
+
+
+def check_format(form: str, mode: str | None) -> None:
+    """Refuse a face that this mode has not; without a mode it is a plain deadlock, many of them, or a log's."""
+    mine = FORMATS[mode] if mode else PLAIN_FORMATS
+    if form in mine:
+        return
+    others = [f"--{other}" for other, forms in FORMATS.items() if form in forms]
+    whose = f"--{mode}" if mode else "a plain deadlock"
+    what = f"{form} of {whose}, only of {' and '.join(others)}" if others else f"format {form!r}"
+    hint = f"Give one of {', '.join(mine)}."
+    message = f"There is no {what}. {hint}"
+    raise UsageError(message, hint=hint)
 
 
 def run_mode(mode: str, stage: Stage) -> None:
@@ -137,6 +158,8 @@ def _specs(stage: Stage) -> None:
             report = spec.run(
                 dsn,
                 isolation=options["isolation"],
+                scratch=options["scratch"],
+                deadlock_timeout=options["deadlock_timeout"],
                 timeout=3600.0 if options["timeout"] is None else options["timeout"],
                 on_start=lambda server: stage.show(f"{server}\n"),
                 **stage.callbacks(spec),
@@ -149,7 +172,7 @@ def _specs(stage: Stage) -> None:
             continue
         stage.show(report.conclusion(stage.view.columns))
         told.append(_face(report, options, spec.name, heading))
-        complaints += _complaints(spec.name, report, options["expect"])
+        complaints += _complaints(spec.name, report, options["expect"], shown=stage.shown)
     if options["format"] == "json" and several:
         stage.deliver(f"[{', '.join(told)}]\n")
     else:
@@ -172,11 +195,11 @@ def _face(report: SpecReport, options: dict[str, Any], name: str, heading: str) 
     return faces[options["format"]]()
 
 
-def _complaints(name: str, report: SpecReport, expected: str | None) -> list[str]:
-    """Return what is not as it should be."""
+def _complaints(name: str, report: SpecReport, expected: str | None, *, shown: bool) -> list[str]:
+    """Return what is not as it should be; not again why it was given up, where that was shown."""
     outcomes = {one.outcome for one in report.reports}
     if report.failure is not None:
-        return [f"{name} was given up: {report.failure.strip()}"]
+        return [f"{name} was given up{'.' if shown else f': {report.failure.strip()}'}"]
     if expected is not None and expected not in outcomes:
         return [f"Expected {expected} of {name}, but the outcomes were {', '.join(sorted(outcomes))}."]
     return []

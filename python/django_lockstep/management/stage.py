@@ -61,9 +61,15 @@ class Stage:
         if not self.shown:
             return {}
         effect: str | None = None
+        current = 0
 
         def begin(steps: str, number: int) -> None:
-            nonlocal effect
+            nonlocal effect, current
+            if number == current:
+                self.view.note(
+                    "That was not it: the machine was too busy to abort the session that was to be. It is run again."
+                )
+            current = number
             effect = wanted[number] if wanted else None
             self.view.part(spec.heading(steps, number, self.view.columns), spec.sessions)
 
@@ -72,11 +78,16 @@ class Stage:
                 report, verdict, well=None if effect is None else verdict.endswith(f": {effect}")
             )
 
-        return {"on_permutation": begin, "on_event": self.view.event, "on_report": conclude}
+        return {
+            "on_permutation": begin,
+            "on_event": self.view.event,
+            "on_report": conclude,
+            "on_note": self.view.note,
+        }
 
 
-def judge(report: SpecReport) -> None:
-    """Raise an error if it did not come to its end."""
+def judge(report: SpecReport, *, shown: bool) -> None:
+    """Raise an error if it did not come to its end; it does not say again why, where that was shown."""
     if report.failure is not None:
-        message = f"It was given up: {report.failure.strip()}"
+        message = f"It was given up{'.' if shown else f': {report.failure.strip()}'}"
         raise CommandError(message, returncode=ELSE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,12 @@ class View:
             self.write(self._heading)
             self._heading = ""
             self.write(f"{before}{paint(told)}{after}".rstrip() + "\n")
+
+    def note(self, sentence: str) -> None:
+        """Tell what belongs to no event."""
+        if self._verbosity > 0:
+            told = textwrap.fill(sentence, self.columns, break_on_hyphens=False)
+            self.write("\n" + "\n".join(map(self._paint("WARNING"), told.split("\n"))) + "\n")
 
     def part(self, heading: str, sessions: Sequence[str]) -> None:
         """Tell that a part of the run begins, of these sessions."""

@@ -71,7 +71,7 @@ fn square(cell: &Cell) -> Square {
     let (text, mood) = match &cell.effect {
         Some(effect @ Effect::Fails(_)) if effect.is_deadlock() => (effect.to_string(), "bad"),
         Some(effect @ Effect::Fails(_)) => (effect.to_string(), "slow"),
-        Some(effect @ Effect::Waits) => (effect.to_string(), ""),
+        Some(effect @ (Effect::Waits | Effect::NotRun)) => (effect.to_string(), ""),
         Some(effect @ Effect::None) => (effect.to_string(), "well"),
         None => (one_line(cell.why.as_deref().unwrap_or("not run")), "quiet"),
     };

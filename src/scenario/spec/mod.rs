@@ -7,6 +7,7 @@ mod parse;
 mod print;
 #[cfg(test)]
 mod properties;
+mod unclosed;
 
 pub use check::check;
 pub use interleavings::interleavings;
@@ -108,6 +109,23 @@ impl Spec {
         } else {
             Box::new(self.permutations.iter().cloned())
         }
+    }
+
+    /// A name for each session that no other has. PostgreSQL's tester takes several of one name, and tells them apart by
+    /// their steps; in a report each needs a name of its own.
+    #[must_use]
+    pub fn session_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for session in &self.sessions {
+            let mut name = session.name.clone();
+            let mut number = 1;
+            while names.contains(&name) || number > 1 && self.sessions.iter().any(|other| other.name == name) {
+                number += 1;
+                name = format!("{} ({number})", session.name);
+            }
+            names.push(name);
+        }
+        names
     }
 
     /// All of its SQL, piece by piece.

@@ -5,7 +5,7 @@ use pest::iterators::{Pair, Pairs};
 use pest::{Parser, Position};
 use pest_derive::Parser;
 
-use super::{Blocker, Permutation, PermutationStep, Session, Spec, SpecError, Step, check};
+use super::{Blocker, Permutation, PermutationStep, Session, Spec, SpecError, Step, check, unclosed};
 
 #[derive(Parser)]
 #[grammar = "scenario/spec/grammar.pest"]
@@ -13,6 +13,13 @@ struct Grammar;
 
 /// Reads a file and checks it. An error says where, and what was expected.
 pub fn parse(text: &str) -> Result<Spec, SpecError> {
+    read(text).map_err(|error| match unclosed::block(text, (error.line, error.column)) {
+        Some(unclosed) => SpecError { message: format!("{}; {unclosed}", error.message), ..error },
+        None => error,
+    })
+}
+
+fn read(text: &str) -> Result<Spec, SpecError> {
     if let Some(at) = text.find('\0') {
         let (line, column) = Position::new(text, at).map_or((1, 1), |place| place.line_col());
         return Err(SpecError { line, column, message: "a NUL character, which no SQL can have".to_owned() });

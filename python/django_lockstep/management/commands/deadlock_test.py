@@ -37,7 +37,10 @@ READ_ONLY = "25006"
 class Command(BaseCommand):
     """Exit status: 0 as expected; 1 connection, configuration, permission; 2 usage; 3 something else happened."""
 
-    help = "Makes a real deadlock on PostgreSQL, shows who waits for whom as it happens, and says why."
+    help = (
+        "Makes a real deadlock on PostgreSQL, shows who waits for whom as it happens, and says why. "
+        "What is shown: -v 0 nothing, 1 the steps and the verdict, 2 the SQL of each step as well, 3 the locks too."
+    )
     requires_system_checks: list[str] = []  # noqa: RUF012 -- as Django declares it
 
     def add_arguments(self, parser: CommandParser) -> None:
