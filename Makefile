@@ -43,7 +43,8 @@ test-rust: .venv/.built ## run the engine's tests, which need no Python
 	$(BESIDE_SERVER) $(CARGO) test --no-default-features $(CARGO_TEST_ARGS)
 
 test-python: .venv/.built .venv/.test .venv/.npm ## run the package's tests
-	$(BIN)/python -m pytest -m "not docs" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not docs$(if $(SIDE_BY_SIDE), and not alone)" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(if $(SIDE_BY_SIDE),$(BIN)/python -m pytest -m alone)
 
 test-docs: .venv/.built .venv/.test ## follow the documentation word by word
 	$(BIN)/python -m pytest tests/test_docs.py -n 4 $(PYTEST_ARGS)

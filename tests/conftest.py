@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from witness import SECRET, NothingLeftHere, leftovers, nothing_left, tables_made, wait_until
+from witness import SECRET, NothingLeftHere, nothing_left, tables_made, wait_until
 
 from django_lockstep.embedded import EmbeddedServer
 
@@ -58,7 +58,7 @@ def session_witness(server_dsn: str) -> Iterator[Connection]:
 @pytest.fixture
 def witness(session_witness: Connection) -> Iterator[Connection]:
     """A superuser's connection that looks on; after the test, nothing of ours may be left anywhere."""
-    assert leftovers(session_witness) == []
+    nothing_left(session_witness)
     before = NothingLeftHere()
     yield session_witness
     nothing_left(session_witness)

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from busy import both_cores_busy
 from django.db import connections
 from ledger_code import FAST, HELD, WANTED, lock, retried
 from orm.models import Account
 
 from django_lockstep.testing import provoke_deadlock
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 TIMES = 200
-pytestmark = pytest.mark.usefixtures("ledger")
-
-
-@contextmanager
-def both_cores_busy() -> Iterator[None]:
-    """Other processes that want all the time there is."""
-    with ExitStack() as stack:
-        for _ in range(2):
-            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
-            stack.callback(process.kill)
-        yield
+pytestmark = [pytest.mark.usefixtures("ledger"), pytest.mark.alone]
 
 
 def aborted(using: str, runs: int, **keywords: Any) -> int:

@@ -167,9 +167,9 @@ def test_a_server_that_goes_away_ends_all_jobs(jobs: int, private_server: Embedd
 
 def test_the_timeout_is_for_each_run(dsn: str) -> None:
     reports: list[Report] = []
-    _repeat_deadlock(dsn, 3, on_report=reports.append, deadlock_timeout=0.5, timeout=1.2)
+    _repeat_deadlock(dsn, 3, on_report=reports.append, deadlock_timeout=1.0, timeout=2.5)
     assert [report.outcome for report in reports] == ["deadlock"] * 3
-    _repeat_deadlock(dsn, 2, on_report=reports.append, deadlock_timeout=ENDLESS, timeout=0.5)
+    _repeat_deadlock(dsn, 2, on_report=reports.append, deadlock_timeout=ENDLESS, timeout=2)
     assert [report.outcome for report in reports[3:]] == ["timeout"] * 2
 
 

@@ -441,6 +441,7 @@ def ours(dsn: str, server: TlsServer) -> str:
         seen.extend("TLS" if ssl else "plain" for (ssl,) in rows)
         raise _Seen
 
+    nothing_left(server.witness)  # of the time before
     try:
         simulate_deadlock(dsn, lock="advisory", on_start=look)
     except _Seen:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from busy import both_cores_busy
 from witness import FAST
 
 from django_lockstep import simulate_deadlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from conftest import MakeRole
 
 TIMES = 200
+pytestmark = pytest.mark.alone
 
 
 def victims(dsn: str, times: int, *, at_once: int = 1, **keywords: Any) -> Counter[str]:
@@ -27,16 +24,6 @@ def victims(dsn: str, times: int, *, at_once: int = 1, **keywords: Any) -> Count
     with ThreadPoolExecutor(at_once) as pool:
         reports = list(pool.map(lambda _: simulate_deadlock(dsn, **keywords), range(times)))
     return Counter(" ".join(report.victims) for report in reports)
-
-
-@contextmanager
-def both_cores_busy() -> Iterator[None]:
-    """Other processes that want all the time there is."""
-    with ExitStack() as stack:
-        for _ in range(2):
-            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
-            stack.callback(process.kill)
-        yield
 
 
 @pytest.mark.parametrize("victim", ["A", "B"])

@@ -71,6 +71,20 @@ enum Question {
     BlockedBy(Vec<i32>),
 }
 
+/// Whether the server keeps its plan for a question that is asked often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    /// No.
+    None,
+    /// From the next time on.
+    Wanted,
+    /// Yes.
+    Kept,
+}
+
+/// The statement that the plan is kept for.
+const FOOTHOLDS: &str = "lockstep_footholds";
+
 /// What is done to a backend from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -79,6 +93,9 @@ pub enum Signal {
     /// `pg_terminate_backend`.
     Terminate,
 }
+
+/// A step that takes longer says nothing about the others.
+const MOST_OF_A_STEP: Duration = Duration::from_millis(5);
 
 /// How many backends are asked about at once: PostgreSQL returns 1,664 columns at most.
 const AT_ONCE: usize = 1000;
@@ -91,6 +108,9 @@ pub struct Observer {
     backend: Held,
     question: Question,
     spare: Option<Arc<Conninfo>>,
+    plan: Plan,
+    /// How long steps take that do not wait, in a running mean.
+    usual_step: Duration,
 }
 
 impl Observer {
@@ -135,15 +155,39 @@ impl Observer {
         Self { spare: Some(conninfo), ..self }
     }
 
+    /// Has the server keep its plan for [`Observer::footholds`], which takes it longer to make than to follow. Only for a
+    /// connection that is nobody else's afterwards.
+    #[must_use]
+    pub fn with_plan(self) -> Self {
+        Self { plan: Plan::Wanted, ..self }
+    }
+
     /// An observer without a transaction of its own, for a connection that has other work to do as well.
     #[must_use]
     pub fn unbound(backend: impl DerefMut<Target = Backend> + Send + 'static) -> Self {
-        Self { backend: Box::new(backend), question: Question::Blockers, spare: None }
+        Self {
+            backend: Box::new(backend),
+            question: Question::Blockers,
+            spare: None,
+            plan: Plan::None,
+            usual_step: Duration::ZERO,
+        }
     }
 
     /// From now on, only waits for one of these backends count.
     pub fn count_only(&mut self, pids: Vec<i32>) {
         self.question = Question::BlockedBy(pids);
+    }
+
+    /// Takes down how long a step took that did not wait for a lock.
+    pub fn note_step(&mut self, took: Duration) {
+        self.usual_step = (self.usual_step * 3 + took.min(MOST_OF_A_STEP)) / 4;
+    }
+
+    /// The time within which most steps are through that do not wait. To look earlier would only get in their way.
+    #[must_use]
+    pub fn usual_step(&self) -> Duration {
+        self.usual_step * 5 / 4
     }
 
     /// The connection itself.
@@ -201,15 +245,19 @@ impl Observer {
     /// What each of these backends waits for, holds and asks for: user relations, with their schemas, and advisory locks;
     /// and whether it has a transaction number, which others wait for where it has locked a row.
     pub fn footholds(&mut self, pids: &[i32], leash: &Leash) -> Result<Vec<Stance>, Error> {
-        let sql = format!(
-            "SELECT backend, array_to_string(pg_catalog.pg_blocking_pids(backend), ' '), locktype, \
-             CASE locktype WHEN 'relation' THEN format('%I.%I', relnamespace::regnamespace, relname) \
-             ELSE format('advisory lock [%s,%s,%s]', classid, objid, objsubid) END, mode \
-             FROM pg_catalog.unnest('{}'::int[]) AS backend LEFT JOIN (pg_locks LEFT JOIN pg_class ON pg_class.oid = relation) \
-             ON pg_locks.pid = backend AND (locktype = 'advisory' OR locktype = 'transactionid' AND granted OR locktype = 'relation' AND relation >= 16384 \
-             AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't')) ORDER BY backend",
-            array(pids)
-        );
+        let asked = array(pids);
+        let sql = match self.plan {
+            Plan::None => footholds(&format!("'{asked}'::int[]")),
+            Plan::Wanted => {
+                self.plan = Plan::Kept;
+                let question = footholds("$1");
+                format!(
+                    "SET LOCAL plan_cache_mode = force_generic_plan; PREPARE {FOOTHOLDS}(int[]) AS {question}; \
+                     EXECUTE {FOOTHOLDS}('{asked}')"
+                )
+            }
+            Plan::Kept => format!("EXECUTE {FOOTHOLDS}('{asked}')"),
+        };
         let reply = self.backend.ask(&sql, DOING, leash)?;
         let mut found: Vec<Stance> = Vec::new();
         for row in reply.rows() {
@@ -313,6 +361,18 @@ fn blocked_by(pids: &[i32], others: &[i32]) -> String {
              THEN 'by ' || pg_catalog.pg_blocking_pids({pid})::text END"
         )
     })
+}
+
+/// What these backends wait for, hold and ask for: a row for each lock.
+fn footholds(pids: &str) -> String {
+    format!(
+        "SELECT backend, array_to_string(pg_catalog.pg_blocking_pids(backend), ' '), locktype, \
+         CASE locktype WHEN 'relation' THEN format('%I.%I', relnamespace::regnamespace, relname) \
+         ELSE format('advisory lock [%s,%s,%s]', classid, objid, objsubid) END, mode \
+         FROM pg_catalog.unnest({pids}) AS backend LEFT JOIN (pg_locks LEFT JOIN pg_class ON pg_class.oid = relation) \
+         ON pg_locks.pid = backend AND (locktype = 'advisory' OR locktype = 'transactionid' AND granted \
+         OR locktype = 'relation' AND relation >= 16384 AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't')) ORDER BY backend"
+    )
 }
 
 fn columns(pids: &[i32], of: impl Fn(i32) -> String) -> String {

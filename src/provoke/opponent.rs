@@ -128,11 +128,13 @@ fn lead(
     let mut run = Run::new(&mut observer, &line, leash, plan.timeout + GRACE);
     let (mailbox, steps) = channel();
     let opponent = run.add(NAME, pool.get(leash)?, Box::new(Mailbox(steps)))?;
-    let mut start = Start { run: &mut run, opponent, mailbox: &mailbox, deadline };
-    start.begin(plan, &facts)?;
-    start.lock(&plan.holding, &plan.holding.sql, "hold")?;
-    start.lock(&plan.wanting, &format!("SAVEPOINT {SAVEPOINT}; {}", plan.wanting.sql), "ask for")?;
-    start.take(Step::statement("ROLLBACK TO SAVEPOINT", format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}")))?;
+    let begun = Start { run: &mut run, opponent, mailbox: &mailbox, deadline }.all(plan, &facts);
+    if let Err(error) = begun {
+        // It may wait for a lock with other locks in its hands.
+        drop(mailbox);
+        run.stop();
+        return Err(error);
+    }
     run.record(Ending::Complete);
     let pid =
         run.backend_pid(opponent).ok_or_else(|| Error::Bug { what: "an opponent without a backend".to_owned() })?;
@@ -141,6 +143,9 @@ fn lead(
     let conducted = conductor.conduct();
     // Its thread waits for the next step there, and the run waits for its thread.
     conductor.mailbox = None;
+    if conducted.is_err() {
+        conductor.run.stop();
+    }
     conducted?;
     let tally = conductor.tally(notes);
     drop(conductor);
@@ -158,6 +163,14 @@ struct Start<'s, 'r> {
 }
 
 impl Start<'_, '_> {
+    /// Takes the locks that it is to hold, and sees that those it will ask for are free.
+    fn all(&mut self, plan: &Provocation, facts: &Facts) -> Result<(), Error> {
+        self.begin(plan, facts)?;
+        self.lock(&plan.holding, &plan.holding.sql, "hold")?;
+        self.lock(&plan.wanting, &format!("SAVEPOINT {SAVEPOINT}; {}", plan.wanting.sql), "ask for")?;
+        self.take(Step::statement("ROLLBACK TO SAVEPOINT", format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}"))).map(drop)
+    }
+
     fn begin(&mut self, plan: &Provocation, facts: &Facts) -> Result<(), Error> {
         let opening = opening(&Opening {
             name: NAME,

@@ -245,5 +245,6 @@ fn observe(conninfo: &Arc<Conninfo>, leash: &Leash) -> Result<(Observer, Facts),
     let facts = Facts::gather(&mut probe, leash)?;
     let pool = Pool::start(Arc::clone(conninfo), 1, probe, leash);
     let observer = Observer::open(pool.get(leash)?, None, leash)?.with_spare(Arc::clone(conninfo));
+    let observer = if facts.pooled { observer } else { observer.with_plan() };
     Ok((observer, facts))
 }

@@ -57,8 +57,14 @@ def source_of_thread(ident: int | None) -> str | None:
 
 
 def _place(filename: str, line: int) -> str:
-    path = Path(filename)
     try:
-        return f"{path.relative_to(Path.cwd())}:{line}"
-    except (ValueError, OSError):  # elsewhere, or a working directory that is gone
-        return f"{path}:{line}"
+        return f"{_shown(filename, Path.cwd())}:{line}"
+    except OSError:  # a working directory that is gone
+        return f"{filename}:{line}"
+
+
+@cache
+def _shown(filename: str, directory: Path) -> str:
+    """Return the file's path from that directory, if it is below it."""
+    path = Path(filename)
+    return str(path.relative_to(directory) if path.is_relative_to(directory) else path)

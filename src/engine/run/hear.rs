@@ -107,7 +107,12 @@ impl Run<'_> {
         }
         member.finished = Some(at);
         member.coming_since = Instant::now();
-        let Phase::Running { step, .. } = std::mem::replace(&mut member.phase, Phase::Coming) else { return };
+        let Phase::Running { step, released, seen, .. } = std::mem::replace(&mut member.phase, Phase::Coming) else {
+            return;
+        };
+        if seen.is_none() {
+            self.observer.note_step(at.saturating_duration_since(released));
+        }
         member.conclude(step.kind, result, seconds);
         member.result = Some(result.clone());
         let told = tell(member, &step, result, seconds);

@@ -30,8 +30,10 @@ use crate::connection::{Leash, Pooled};
 use crate::error::Error;
 use crate::report::Edge;
 
-/// The observer looks this long after a step was released, …
+/// The observer looks this long after a step was released, or when it takes longer than steps usually do, …
 const FIRST_LOOK: Duration = Duration::from_micros(300);
+/// … but not later than this, …
+const LATEST_FIRST_LOOK: Duration = Duration::from_millis(2);
 /// … then this often, …
 const EARLY_PACE: Duration = Duration::from_millis(1);
 /// … this many times, …
@@ -74,6 +76,7 @@ pub struct Run<'a> {
     calm: Option<Vec<Helper>>,
     stuck: Stuck,
     next_survey: Instant,
+    surveyed_enough_until: Instant,
     /// The sessions whose end of a step is held back until its cause is heard, …
     telling: Vec<usize>,
     /// … and what they have said since.
@@ -108,6 +111,7 @@ impl<'a> Run<'a> {
             calm: None,
             stuck: Stuck::default(),
             next_survey: Instant::now(),
+            surveyed_enough_until: Instant::now(),
             telling: Vec::new(),
             held_back: Vec::new(),
             looks: 0,

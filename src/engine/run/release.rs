@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{FIRST_LOOK, Run};
+use super::{FIRST_LOOK, LATEST_FIRST_LOOK, Run};
 use crate::engine::journal::event;
 use crate::engine::member::{Member, Phase};
 use crate::engine::session::{Permit, SessionId};
@@ -39,7 +39,7 @@ impl Run<'_> {
         member.checked = member.checked.map(|_| false);
         member.phase = Phase::Running { step, released: now, seen: None, behind: Vec::new() };
         self.looks = 0;
-        self.next_look = now + FIRST_LOOK;
+        self.next_look = now + self.observer.usual_step().clamp(FIRST_LOOK, LATEST_FIRST_LOOK);
         for told in begun.into_iter().chain(asked) {
             self.journal.record(told);
             if self.journal.is_halted() {

@@ -19,8 +19,10 @@ use crate::report::{Edge, cycle_through};
 const SURVEY_AFTER: Duration = Duration::from_millis(5);
 /// … the threads are looked at this often meanwhile, …
 const SURVEY_PACE: Duration = Duration::from_millis(10);
-/// … and so long after a session has done something.
+/// … and so long after a session has done something; …
 const SURVEY_SOON: Duration = Duration::from_millis(1);
+/// … but the threads have so many times as long to themselves as a look takes, which holds them up.
+const SURVEY_REST: u32 = 8;
 
 impl Run<'_> {
     /// From now on the threads of the calling process are looked at when a session does not come to its gate.
@@ -40,11 +42,13 @@ impl Run<'_> {
     /// Looks at the threads of this process, if everything else has settled; the run's end, if nobody can ever go on.
     pub(super) fn survey(&mut self) -> Result<Option<Ending>, Error> {
         let now = Instant::now();
-        if now < self.next_survey || !self.is_survey_due(now) {
+        if now < self.next_survey.max(self.surveyed_enough_until) || !self.is_survey_due(now) {
             return Ok(None);
         }
         self.next_survey = now + SURVEY_PACE;
-        let Some(threads) = self.line.threads() else { return Ok(None) };
+        let threads = self.line.threads();
+        self.surveyed_enough_until = Instant::now() + now.elapsed() * SURVEY_REST;
+        let Some(threads) = threads else { return Ok(None) };
         let calm = if threads.acting { Ok(None) } else { self.waits_of(&threads.asking) };
         self.calm = match calm {
             Ok(calm) => calm,
