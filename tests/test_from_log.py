@@ -265,7 +265,26 @@ def test_the_command_says_what_to_do(log: Path, tmp_path: Path) -> None:
     assert "No such file or directory" in missing
     empty = tmp_path / "empty"
     empty.write_text("", encoding="utf-8")
-    assert command("--from-log", str(empty)).startswith("3\n")
+    told = command("--from-log", str(empty))
+    assert told.startswith("3\n")
+    assert "has no entry of a PostgreSQL server log" in told
+    refused = command("--from-log", str(log), "--expect=no_conflict", "--repeat=2")
+    assert refused.startswith("2\n")
+    assert "does not go with --expect and --repeat. Leave out --expect and --repeat." in refused
+    assert "There is no markdown of a log." in command("--from-log", str(log), "--format=markdown")
+
+
+def test_a_log_that_begins_with_a_hole_is_read(log: Path) -> None:
+    """As after a truncation while the server had it open."""
+    whole = log.read_bytes()
+    log.write_bytes(bytes(64) + whole)
+    assert len(read_log(log.read_bytes().decode())[2]) == len(read_log(whole.decode())[2]) == 2
+
+
+def test_times_that_the_log_does_not_tell_are_not_told() -> None:
+    ((report, _),) = read_log(DEADLOCK)[2]
+    for face in (report.to_text(), report.to_html(), report.to_mermaid()):
+        assert "0.000 s" not in face
 
 
 def test_json_of_one_is_an_object(logged: Logged, two: Report) -> None:

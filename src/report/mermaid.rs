@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::moment::moment;
 use super::plain::{one_line, shortened};
 use super::waits::Waits;
 use super::{Event, EventKind, Exploration, Report, told_cycle};
@@ -92,7 +93,8 @@ impl Diagram {
         self.waits.hear(event);
         let Some(place) = self.place(&event.session) else { return };
         let Some(sentence) = event.sentence(1) else { return };
-        let sentence = quiet(&format!("{:.3} s: {sentence}", event.at));
+        let at = moment(event.at);
+        let sentence = quiet(&if at.is_empty() { sentence } else { format!("{at}: {sentence}") });
         match event.kind {
             EventKind::Request => {}
             EventKind::Begin => {

@@ -10,6 +10,7 @@ mod exploration;
 mod html;
 pub(crate) mod markdown;
 mod mermaid;
+mod moment;
 mod outcome;
 pub(crate) mod plain;
 mod session_report;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::moment::moment;
 use super::plain::{broken, one_line, wrapped};
 use super::{Event, EventKind, Outcome, Report, Server, Timeline};
 
@@ -17,7 +18,7 @@ impl Event {
     pub fn to_text(&self, verbosity: Verbosity) -> Option<String> {
         let pid = self.backend_pid.map_or_else(String::new, |pid| pid.to_string());
         let session = one_line(&self.session);
-        Some(format!("{:>9.3} s  {session:<2} {pid:>7}  {}", self.at, self.told(verbosity)?))
+        Some(format!("{:>11}  {session:<2} {pid:>7}  {}", moment(self.at), self.told(verbosity)?))
     }
 
     /// What happened, as the session's column of a timeline says it.

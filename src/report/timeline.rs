@@ -2,6 +2,7 @@
 //!
 //! Where the columns do not fit, each event is a line of its own ([`Event::to_text`]).
 
+use super::moment::moment;
 use super::plain::{broken, one_line, shortened, width};
 use super::waits::Waits;
 use super::{Event, EventKind, Verbosity, told_cycle};
@@ -111,7 +112,7 @@ impl Timeline {
             let mut glyph = self.bars.get(place).map_or(' ', |bar| bar.glyph());
             let (is_first, is_last) = (number == 0, number + 1 == told.len());
             if is_first {
-                time = format!("{:>9.3} s ", event.at);
+                time = format!("{:>11} ", moment(event.at));
                 glyph = Self::first_glyph(glyph, event.kind);
             }
             if event.kind == EventKind::Waiting {

@@ -16,7 +16,8 @@ pub enum Format {
 impl Format {
     /// The format of a log by its beginning, and how many bytes to leave out: a log may have lost its head.
     pub(super) fn of(beginning: &[u8]) -> (Self, usize) {
-        let start = if beginning.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+        let mark = if beginning.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+        let start = mark + beginning.iter().skip(mark).take_while(|byte| **byte == 0).count();
         let text = beginning.get(start..).unwrap_or_default();
         if let Some(at) = jsonlog::start(text) {
             (Self::Json, start + at)

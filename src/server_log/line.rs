@@ -17,5 +17,8 @@ pub(super) fn next(log: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<boo
     } else if line.len() as u64 == LONGEST {
         log.skip_until(b'\n')?;
     }
+    // What was cut off while the server had it open begins with a hole, which reads as NULs.
+    let hole = line.iter().take_while(|byte| **byte == 0).count();
+    line.drain(..hole);
     Ok(read > 0)
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from django.core.management.base import CommandError
 
@@ -18,8 +18,30 @@ if TYPE_CHECKING:
     from django_lockstep import Report
 
 NONE = 3
+FORMATS = ("text", "json", "mermaid", "html")
+_NOT_OF_A_LOG: dict[str, tuple[object, ...]] = {
+    "expect": (None,),
+    "rows": (None,),
+    "victim": (None,),
+    "repeat": (1,),
+    "jobs": (1,),
+}
+"""Options, and what they are when they are not given."""
 PACKED = {b"\x1f\x8b": "zcat", b"BZh": "bzcat", b"\xfd7zXZ": "xzcat", b"\x28\xb5\x2f\xfd": "zstdcat"}
 """How compressed files begin, and what unpacks them."""
+
+
+def check_log_options(options: dict[str, Any]) -> None:
+    """Refuse what does not go with a log."""
+    wrong = [f"--{name}" for name, usual in _NOT_OF_A_LOG.items() if options[name] not in usual]
+    if wrong:
+        hint = f"Leave out {' and '.join(wrong)}."
+        message = f"--from-log reads what has happened, and does not go with {' and '.join(wrong)}. {hint}"
+        raise UsageError(message, hint=hint)
+    if options["format"] not in FORMATS:
+        hint = f"Give one of {', '.join(FORMATS)}."
+        message = f"There is no {options['format']} of a log. {hint}"
+        raise UsageError(message, hint=hint)
 
 
 def reports_of(source: str) -> tuple[list[Report], str]:
@@ -35,9 +57,13 @@ def reports_of(source: str) -> tuple[list[Report], str]:
         )
         raise CommandError(message) from error
     if not told:
+        wanted = "Give a PostgreSQL server log in the format stderr, csvlog or jsonlog, from the time of the deadlock."
+        if not entries:
+            message = f"{where} has no entry of a PostgreSQL server log. {wanted}"
+            raise CommandError(message, returncode=NONE)
         message = (
-            f"There is no deadlock in {where} ({form}, {entries} entries). Give a PostgreSQL server log in the format "
-            "stderr, csvlog or jsonlog, from the time of the deadlock."
+            f"There is no deadlock in {where} ({form}, {entries} entries). {wanted} A deadlock is known by its DETAIL, "
+            "which is missing where the log is cut off, or log_error_verbosity is terse."
         )
         raise CommandError(message, returncode=NONE)
     return [report for report, _ in told], f"{where} ({form})"

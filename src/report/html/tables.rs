@@ -1,5 +1,6 @@
 //! What a report tells in tables.
 
+use crate::report::moment::moment;
 use crate::report::plain::{lines, one_line, shortened};
 use crate::report::{EventKind, Report, SessionReport, Statement};
 
@@ -49,7 +50,7 @@ fn row(session: &SessionReport, statement: &Statement) -> Row {
     let step = one_line(&statement.step);
     let (fate, mood) = fate(statement);
     Row {
-        at: seconds(statement.requested),
+        at: moment(statement.requested),
         session: one_line(&session.name),
         step: if step == one_line(&sql) { String::new() } else { step },
         sql,
@@ -63,8 +64,8 @@ fn row(session: &SessionReport, statement: &Statement) -> Row {
 
 fn fate(statement: &Statement) -> (String, &'static str) {
     let waited = match (statement.waited, statement.finished) {
-        (true, Some(finished)) => format!("waited {:.3} s", finished - statement.requested),
-        (true, None) => "waited".to_owned(),
+        (true, Some(finished)) if finished > 0.0 => format!("waited {:.3} s", finished - statement.requested),
+        (true, _) => "waited".to_owned(),
         _ => String::new(),
     };
     let end = match (&statement.sqlstate, statement.rows) {
@@ -86,7 +87,7 @@ fn fate(statement: &Statement) -> (String, &'static str) {
 pub(super) fn events(report: &Report) -> Vec<Told> {
     let told = report.events.iter().filter(|event| event.kind != EventKind::Request);
     told.filter_map(|event| {
-        Some(Told { at: seconds(event.at), session: one_line(&event.session), sentence: event.sentence(3)? })
+        Some(Told { at: moment(event.at), session: one_line(&event.session), sentence: event.sentence(3)? })
     })
     .collect()
 }
@@ -108,9 +109,4 @@ pub(super) fn words(report: &Report) -> Vec<Words> {
             }
         })
         .collect()
-}
-
-/// A moment, as every face of a report says it.
-pub(super) fn seconds(at: f64) -> String {
-    format!("{at:.3} s")
 }

@@ -15,7 +15,7 @@ from django_lockstep.dsn import dsn_from_alias, isolation_from_alias, primary_of
 from django_lockstep.exceptions import UsageError
 from django_lockstep.management.arguments import add_arguments, check_options, check_output, engine_options
 from django_lockstep.management.ending import INTERRUPTED, Interrupted, ended_in_order, notes_of
-from django_lockstep.management.log import chosen, faces_of, heading_of, reports_of
+from django_lockstep.management.log import check_log_options, chosen, faces_of, heading_of, reports_of
 from django_lockstep.management.model import Target, target_of
 from django_lockstep.management.repeat import Repetition, repeat
 from django_lockstep.management.specs import mode_of, run_mode
@@ -74,10 +74,10 @@ class Command(BaseCommand):
         if mode := mode_of(options):
             self._run_mode(mode, stack, options)
             return
-        check_options(options, outcomes=OUTCOMES)
         if options["from_log"]:
             self._tell_log(stack, options)
             return
+        check_options(options, outcomes=OUTCOMES)
         target = target_of(options["model"], options["database"]) if options["model"] else None
         arguments = engine_options(options) | (target.arguments() if target else {})
         dsn, defaults = self._source(stack, target, options)
@@ -103,6 +103,7 @@ class Command(BaseCommand):
         run_mode(mode, stage)
 
     def _tell_log(self, stack: ExitStack, options: dict[str, Any]) -> None:
+        check_log_options(options)
         deliver = self._delivery(stack, options)
         reports, where = reports_of(options["from_log"])
         wanted = chosen(reports, options["deadlock"])

@@ -3,7 +3,7 @@
 use super::lane::Lane;
 use super::place::{COLUMN, HEAD, column};
 use super::shapes::{Arrow, Bar, Label, Line};
-use crate::report::html::tables::seconds;
+use crate::report::moment::moment;
 use crate::report::plain::{one_line, shortened};
 use crate::report::sql::{row_locks, words};
 use crate::report::{Event, EventKind, Report, Statement};
@@ -168,8 +168,9 @@ impl<'a> Drawing<'a> {
     fn label(&mut self, place: usize, y: i32, text: &str, class: &'static str, event: &Event) {
         let x = self.lanes.get(place).map_or_else(|| column(place), Lane::right) + 6;
         let room = usize::try_from((column(place) + COLUMN - x - 4) / CHARACTER).unwrap_or_default();
-        let sentence =
-            format!("{}, {}: {}", seconds(event.at), one_line(&event.session), event.sentence(3).unwrap_or_default());
+        let sentence = format!("{}: {}", one_line(&event.session), event.sentence(3).unwrap_or_default());
+        let at = moment(event.at);
+        let sentence = if at.is_empty() { sentence } else { format!("{at}, {sentence}") };
         self.labels.push(Label { x, y: y + 4, text: shortened(text, room), class, sentence });
     }
 }

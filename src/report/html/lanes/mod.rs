@@ -14,7 +14,7 @@ use self::drawing::Drawing;
 use self::place::{COLUMN, GUTTER, HEAD, ROW, column};
 use self::shapes::{Arrow, Bar, Head, Label, Line, Tick};
 use super::px;
-use super::tables::seconds;
+use crate::report::moment::moment;
 use crate::report::plain::{one_line, shortened};
 use crate::report::{EventKind, Report, SessionOutcome, SessionReport};
 
@@ -55,8 +55,8 @@ impl Lanes {
                 breaks.push(Tick { y: y + 4, text: format!("{} later", length(pause)) });
                 y += ROW + 6;
             }
-            let text = seconds(event.at);
-            if ticks.last().is_none_or(|tick: &Tick| tick.text != text) {
+            let text = moment(event.at);
+            if !text.is_empty() && ticks.last().is_none_or(|tick: &Tick| tick.text != text) {
                 ticks.push(Tick { y, text });
             }
             before = Some(event.at);
