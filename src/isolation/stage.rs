@@ -11,7 +11,7 @@ use crate::engine::run::Run;
 use crate::engine::{SessionId, Settled, Step, StepKind, StepResult};
 use crate::error::Error;
 use crate::scenario::spec::Spec;
-use crate::scenario::sql::{End, begins_transaction, end_of_transaction};
+use crate::scenario::sql::{End, begins_transaction, end_of_transaction, is_empty};
 
 /// What libpq says when something is to be sent on a connection that has ended.
 pub(super) const NO_CONNECTION: &str = "no connection to the server\n";
@@ -120,6 +120,10 @@ impl Stage<'_, '_> {
             transcript.line(format_args!("{}", told.trim_end_matches('\n')));
             return Err(Failed::Told(told));
         }
+        if is_empty(sql) {
+            transcript.unfinished(format_args!("{what} failed: "));
+            return Err(Failed::Told(format!("{what} failed: it is empty")));
+        }
         transcript.tables(reply.results.last().map_or(&[], std::slice::from_ref));
         Ok(())
     }
@@ -158,6 +162,16 @@ impl Stage<'_, '_> {
             });
             self.run.put_back_asides(id, unheard.collect());
             let failed = match self.run.take_result(id) {
+                Some(StepResult::Done(_)) if is_empty(sql) => {
+                    let told = format!("{what} of session {} failed: ", session.name);
+                    transcript.unfinished(format_args!("{told}"));
+                    let told = format!("{told}it is empty");
+                    if what == "setup" {
+                        return Err(Stopped::GaveUp(told));
+                    }
+                    self.note_what_stays(&told);
+                    continue;
+                }
                 Some(StepResult::Done(results)) => {
                     transcript.tables(results.last().map_or(&[], std::slice::from_ref));
                     continue;

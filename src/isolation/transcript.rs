@@ -49,6 +49,11 @@ impl Transcript {
         let _ = writeln!(self.text, "{line}");
     }
 
+    /// What PostgreSQL's tester says of a block without any statement: libpq has no error to show, nor a newline.
+    pub(super) fn unfinished(&mut self, text: std::fmt::Arguments<'_>) {
+        let _ = write!(self.text, "{text}");
+    }
+
     pub(super) fn begin(&mut self, order: &Permutation) {
         let names: Vec<&str> = order.steps.iter().map(|step| step.name.as_str()).collect();
         self.line(format_args!("\nstarting permutation: {}", names.join(" ")));

@@ -50,6 +50,12 @@ pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     tokens
 }
 
+/// Whether there is no statement in it at all; the server then answers that the query was empty.
+#[must_use]
+pub fn is_empty(sql: &str) -> bool {
+    tokens(sql).iter().all(|token| token.text == ";")
+}
+
 /// How some SQL ends its session's transaction, if that is all it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
