@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -19,7 +21,6 @@ from django_lockstep._core import read_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SGR = "\x1b["
 EVENT = re.compile(r" +\d+\.\d{3} s (.*)")
@@ -357,6 +358,24 @@ def test_ctrl_c_in_many_runs_shows_what_was_done(shop: Shop) -> None:
         assert terminal.process.returncode == 130
     assert re.search(r"\n\d+ deadlocks in \d+ of 100000 runs\nvictims: A \d+\nseconds: min", text), text
     assert "Interrupted: Nothing is left on the server." in text
+
+
+def test_a_full_disk_is_told_in_a_sentence(shop: Shop) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            shop.command("deadlock_test"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=shop.folder,
+            env=shop.environment(),
+            check=False,
+        )
+    assert done.returncode == 1
+    sentence = (
+        "Cannot write to standard output: No space left on device. Give another place, or --output FILE."
+    )
+    assert done.stderr.strip() == f"CommandError: {sentence}"
 
 
 def test_a_reader_who_has_gone_changes_nothing(shop: Shop) -> None:

@@ -9,6 +9,8 @@ import textwrap
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from django.core.management.base import CommandError
+
 from django_lockstep._core import Timeline
 
 if TYPE_CHECKING:
@@ -122,13 +124,22 @@ class View:
             self._stdout.write(text, ending="")
             self._stdout.flush()
         except BrokenPipeError:
-            self._deaf = True
-            # What is still in Python's own buffer must go somewhere at exit: Python manual, "Note on SIGPIPE".
-            with suppress(OSError, AttributeError):  # no file at all
-                if self._stdout.fileno() == sys.stdout.fileno():
-                    nowhere = os.open(os.devnull, os.O_WRONLY)
-                    os.dup2(nowhere, sys.stdout.fileno())
-                    os.close(nowhere)
+            self._turn_away()
+        except OSError as error:
+            self._turn_away()
+            message = (
+                f"Cannot write to standard output: {error.strerror}. Give another place, or --output FILE."
+            )
+            raise CommandError(message) from error
+
+    def _turn_away(self) -> None:
+        """Write nothing any more; nor what is still in Python's own buffer (Python manual, "Note on SIGPIPE")."""
+        self._deaf = True
+        with suppress(OSError, AttributeError):  # no file at all
+            if self._stdout.fileno() == sys.stdout.fileno():
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, sys.stdout.fileno())
+                os.close(nowhere)
 
     @property
     def columns(self) -> int:
