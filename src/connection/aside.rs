@@ -13,7 +13,13 @@ use crate::error::ServerError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Aside {
     /// A notice, a warning or another message that is no error.
-    Notice(ServerError),
+    Notice {
+        /// What it says.
+        notice: ServerError,
+        /// Before which of the statements' results libpq would tell it, from 1: it reads a statement's answer, and what
+        /// comes in the same breath after it.
+        before: usize,
+    },
     /// A NOTIFY that the session listens to.
     Notification {
         /// The backend that sent it.

@@ -1,5 +1,6 @@
 //! One connection, and with it one backend of the server.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -130,8 +131,9 @@ impl Backend {
         let Some(client) = &self.client else {
             return Err(self.lost("it was closed before"));
         };
-        let ears = Ears { last_words: &mut self.last_words, asides: self.asides.as_mut() };
-        let outcome = drive(&self.runtime, &mut self.wire, ears, leash, exchange(client, sql));
+        let progress = Cell::new(Progress::default());
+        let ears = Ears { last_words: &mut self.last_words, asides: self.asides.as_mut(), progress: &progress };
+        let outcome = drive(&self.runtime, &mut self.wire, ears, leash, exchange(client, sql, &progress));
         match outcome {
             Ok(Exchange::Complete(reply)) => {
                 if reply.error.is_some() {
@@ -208,7 +210,16 @@ enum Exchange {
     Torn { reply: Reply, why: String },
 }
 
-async fn exchange(client: &Client, sql: &str) -> Exchange {
+/// How far the answers to a simple query have come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// How many statements are through.
+    through: usize,
+    /// Whether the next one has begun to answer, or a notice has come since.
+    is_beyond: bool,
+}
+
+async fn exchange(client: &Client, sql: &str, progress: &Cell<Progress>) -> Exchange {
     let mut reply = Reply::default();
     let stream = match client.simple_query_raw(sql).await {
         Ok(stream) => stream,
@@ -222,6 +233,7 @@ async fn exchange(client: &Client, sql: &str) -> Exchange {
             Ok(SimpleQueryMessage::RowDescription(columns)) => {
                 let columns = columns.iter().map(|column| column.name().to_owned()).collect();
                 open = Some(ResultSet { columns, ..ResultSet::default() });
+                progress.set(Progress { is_beyond: true, ..progress.get() });
             }
             Ok(SimpleQueryMessage::Row(row)) => {
                 let values = (0..row.len()).map(|index| value(&row, index)).collect();
@@ -229,6 +241,7 @@ async fn exchange(client: &Client, sql: &str) -> Exchange {
             }
             Ok(SimpleQueryMessage::CommandComplete(affected)) => {
                 reply.results.push(ResultSet { affected, ..open.take().unwrap_or_default() });
+                progress.set(Progress { through: reply.results.len(), is_beyond: false });
             }
             Ok(_) => {}
             Err(error) => match error.as_db_error() {
@@ -250,13 +263,19 @@ fn value(row: &SimpleQueryRow, index: usize) -> Option<String> {
 struct Ears<'a> {
     last_words: &'a mut Option<ServerError>,
     asides: Option<&'a mut Asides>,
+    progress: &'a Cell<Progress>,
 }
 
 impl Ears<'_> {
     fn hear(&mut self, message: AsyncMessage) {
         let Some(asides) = &mut self.asides else { return };
         match message {
-            AsyncMessage::Notice(notice) => asides.tell(Aside::Notice((&notice).into())),
+            AsyncMessage::Notice(notice) => {
+                let Progress { through, is_beyond } = self.progress.get();
+                let before = if through == 0 || is_beyond { through + 1 } else { through };
+                self.progress.set(Progress { through, is_beyond: true });
+                asides.tell(Aside::Notice { notice: (&notice).into(), before });
+            }
             AsyncMessage::Notification(notification) => asides.tell(Aside::Notification {
                 pid: notification.process_id(),
                 channel: notification.channel().to_owned(),
@@ -278,10 +297,19 @@ fn drive<F: Future>(
     runtime.block_on(async {
         let mut ended = pin!(leash.ended());
         let mut work = pin!(work);
+        let mut output = None;
         poll_fn(|cx| {
             while let Some(socket) = wire {
                 match socket.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(Ok(message))) => ears.hear(message),
+                    Poll::Ready(Some(Ok(message))) => {
+                        // What came before it is taken in first.
+                        if output.is_none()
+                            && let Poll::Ready(done) = work.as_mut().poll(cx)
+                        {
+                            output = Some(done);
+                        }
+                        ears.hear(message);
+                    }
                     Poll::Ready(Some(Err(error))) => {
                         if let Some(error) = error.as_db_error() {
                             *ears.last_words = Some(error.into());
@@ -291,6 +319,9 @@ fn drive<F: Future>(
                     Poll::Ready(None) => *wire = None,
                     Poll::Pending => break,
                 }
+            }
+            if let Some(output) = output.take() {
+                return Poll::Ready(Ok(output));
             }
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));

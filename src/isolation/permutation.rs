@@ -202,7 +202,7 @@ impl Play<'_, '_, '_> {
             return Ok(true);
         }
         let mut waiting = self.settle(session, &ordered.name.clone(), look != Look::Last)? == Settled::Waiting;
-        let asides = self.hear(session, sql);
+        let asides = self.hear(session, sql, waiting);
         waiting |= self.is_held_back(index);
         if waiting {
             if look == Look::First {
@@ -217,10 +217,11 @@ impl Play<'_, '_, '_> {
         }
         match self.stage.run.take_result(session) {
             Some(result) => {
-                for aside in &asides {
-                    self.transcript.before(aside);
-                }
-                self.transcript.result(&result);
+                let name = &self.stage.spec.sessions[session.0].name;
+                self.transcript.result(name, sql, &asides, &result);
+                let late = asides.iter().filter(|aside| matches!(aside, Aside::Notice { .. })).count();
+                self.notices[session.0] += u32::try_from(late).unwrap_or(u32::MAX);
+                self.something_new |= late > 0;
                 self.stage.failed.retain(|&failed| failed != session);
                 if result.error().is_some() {
                     self.stage.failed.push(session);
@@ -285,12 +286,14 @@ impl Play<'_, '_, '_> {
         ));
     }
 
-    /// Prints the notices that a session has had; gives back what else it heard.
-    fn hear(&mut self, session: SessionId, sql: &str) -> Vec<Aside> {
+    /// Prints the notices that a session has had; gives back what else it heard. When its step is through, those that came
+    /// after the first of several statements are told with their results.
+    fn hear(&mut self, session: SessionId, sql: &str, waits: bool) -> Vec<Aside> {
         let name = &self.stage.spec.sessions[session.0].name;
         let mut others = Vec::new();
         for aside in self.stage.run.take_asides(session) {
-            if self.transcript.notice(name, &aside, Some(sql)) {
+            let is_late = !waits && matches!(aside, Aside::Notice { before: 2.., .. });
+            if !is_late && self.transcript.notice(name, &aside, Some(sql)) {
                 self.notices[session.0] += 1;
                 self.something_new = true;
             } else {

@@ -59,10 +59,30 @@ impl Transcript {
         self.line(format_args!("\nstarting permutation: {}", names.join(" ")));
     }
 
-    /// A step that is through.
-    pub(super) fn result(&mut self, result: &StepResult) {
+    /// A step that is through, with the notices that came after its first statement: each before the result that libpq would
+    /// tell it with. `session` is whose they are.
+    pub(super) fn result(&mut self, session: &str, sql: &str, asides: &[Aside], result: &StepResult) {
+        let before = asides.iter().find_map(|aside| match aside {
+            Aside::Before(results) => Some(results.as_slice()),
+            _ => None,
+        });
+        let results = match result {
+            StepResult::Done(results) => results.as_slice(),
+            _ => before.unwrap_or_default(),
+        };
+        let mut notices = asides.iter().filter(|aside| matches!(aside, Aside::Notice { .. })).peekable();
+        let due = |aside: &&Aside, number| matches!(aside, Aside::Notice { before, .. } if *before <= number);
+        for (index, table) in results.iter().enumerate() {
+            while let Some(notice) = notices.next_if(|notice| due(notice, index + 1)) {
+                self.notice(session, notice, Some(sql));
+            }
+            self.tables(std::slice::from_ref(table));
+        }
+        for notice in notices {
+            self.notice(session, notice, Some(sql));
+        }
         match result {
-            StepResult::Done(results) => self.tables(results),
+            StepResult::Done(_) => {}
             StepResult::Failed(error) => self.primary(error),
             StepResult::Lost { last_words, .. } => {
                 if let Some(error) = last_words {
@@ -78,13 +98,6 @@ impl Transcript {
         self.line(format_args!("{}:  {}", error.shown_severity(), error.message));
     }
 
-    /// The results before an error.
-    pub(super) fn before(&mut self, aside: &Aside) {
-        if let Aside::Before(results) = aside {
-            self.tables(results);
-        }
-    }
-
     /// Results of a step, each as a table.
     pub(super) fn tables(&mut self, results: &[ResultSet]) {
         for result in results {
@@ -94,7 +107,7 @@ impl Transcript {
 
     /// A notice that came to a session; returns whether it was one.
     pub(super) fn notice(&mut self, session: &str, aside: &Aside, sql: Option<&str>) -> bool {
-        let Aside::Notice(notice) = aside else { return false };
+        let Aside::Notice { notice, .. } = aside else { return false };
         let _ = write!(self.text, "{session}: {}", message(notice, sql));
         true
     }
