@@ -271,7 +271,9 @@ def test_the_command_says_what_to_do(log: Path, tmp_path: Path) -> None:
     refused = command("--from-log", str(log), "--expect=no_conflict", "--repeat=2")
     assert refused.startswith("2\n")
     assert "does not go with --expect and --repeat. Leave out --expect and --repeat." in refused
-    assert "There is no markdown of a log." in command("--from-log", str(log), "--format=markdown")
+    assert "There is no markdown of a log, only of --matrix." in command(
+        "--from-log", str(log), "--format=markdown"
+    )
 
 
 def test_a_log_that_begins_with_a_hole_is_read(log: Path) -> None:
