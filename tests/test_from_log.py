@@ -271,7 +271,7 @@ def test_the_command_says_what_to_do(log: Path, tmp_path: Path) -> None:
     refused = command("--from-log", str(log), "--expect=no_conflict", "--repeat=2")
     assert refused.startswith("2\n")
     assert "does not go with --expect and --repeat. Leave out --expect and --repeat." in refused
-    assert "There is no markdown of a log, only of --matrix." in command(
+    assert "There is no markdown of a plain deadlock, or of a log, only of --matrix." in command(
         "--from-log", str(log), "--format=markdown"
     )
 

@@ -126,7 +126,7 @@ def check_format(form: str, mode: str | None) -> None:
     if form in mine:
         return
     others = [f"--{other}" for other, forms in FORMATS.items() if form in forms]
-    whose = f"--{mode}" if mode else "a log" if options["from_log"] else "a plain deadlock"
+    whose = f"--{mode}" if mode else "a plain deadlock, or of a log"
     what = f"{form} of {whose}, only of {' and '.join(others)}" if others else f"format {form!r}"
     hint = f"Give one of {', '.join(mine)}."
     message = f"There is no {what}. {hint}"
