@@ -326,7 +326,7 @@ def test_the_help_says_what_each_mode_has(shop: Shop) -> None:
         (["--spec", "/nowhere.spec"], "Cannot read /nowhere.spec: No such file or directory"),
         (
             ["--format=isolationtester"],
-            "There is no isolationtester of a plain deadlock, or of a log, only of --scenario and --spec. Give one of text",
+            "There is no isolationtester of a plain deadlock, or of a log, only of --scenario and --spec.",
         ),
         (
             ["--list", "--format=html"],
