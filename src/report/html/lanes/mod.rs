@@ -11,7 +11,7 @@ mod shapes;
 use askama::Template;
 
 use self::drawing::Drawing;
-use self::place::{COLUMN, GUTTER, HEAD, ROW, column};
+use self::place::{COLUMN, EDGE, GUTTER, HEAD, ROW, column};
 use self::shapes::{Arrow, Bar, Head, Label, Line, Tick};
 use super::px;
 use crate::report::moment::moment;
@@ -68,7 +68,7 @@ impl Lanes {
         drawing.end(bottom);
         Self {
             id: id.to_owned(),
-            width: GUTTER + COLUMN * px(names.len()),
+            width: GUTTER + COLUMN * px(names.len()) + EDGE,
             height: bottom + ROW / 2,
             size: match names.len() {
                 0..=2 => "few pair",

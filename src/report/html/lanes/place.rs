@@ -6,6 +6,8 @@ use crate::report::html::px;
 pub(super) const GUTTER: i32 = 66;
 /// … a session in as many, …
 pub(super) const COLUMN: i32 = 146;
+/// … and as much is left at the right, for capitals are wider than characters usually are; …
+pub(super) const EDGE: i32 = 16;
 /// … its name in this height.
 pub(super) const HEAD: i32 = 40;
 /// From one event to the next.
