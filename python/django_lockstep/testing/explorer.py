@@ -315,7 +315,9 @@ def _diverged(names: Sequence[str], session: int, step: int, before: str | None,
     return (
         f"The same beginning of a schedule led session {names[session]} to something else than before, at its step "
         f"{step + 1}: {before or 'no statement'} before, {now or 'no statement'} now. Take out of the callable what no "
-        "schedule decides (a clock, a random number, the order of a set), or fix it by a seed."
+        "schedule decides (a clock, a random number, the order of a set), or fix it by a seed. Where three sessions "
+        "or more wait for one row it may be PostgreSQL's choice, which promises no order in which they get it: then "
+        "explore fewer sessions at once."
     )
 
 
