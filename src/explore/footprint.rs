@@ -238,20 +238,20 @@ mod tests {
     ];
 
     fn table<T: Copy>(locks: &[T], conflicts: impl Fn(T, T) -> bool) -> Vec<String> {
-        let line = |one: &T| locks.iter().map(|other| if conflicts(*one, *other) { 'X' } else { '.' }).collect();
+        let line = |one: &T| locks.iter().map(|other| if conflicts(*one, *other) { '#' } else { '.' }).collect();
         locks.iter().map(line).collect()
     }
 
     #[test]
     fn row_locks_conflict_as_in_the_manual() {
-        assert_eq!(table(&ROW_LOCKS, RowLock::conflicts), ["...X", "..XX", ".XXX", "XXXX"]);
+        assert_eq!(table(&ROW_LOCKS, RowLock::conflicts), ["...#", "..##", ".###", "####"]);
     }
 
     #[test]
     fn table_locks_conflict_as_in_the_manual() {
         assert_eq!(
             table(&TABLE_LOCKS, TableLock::conflicts),
-            [".......X", "......XX", "....XXXX", "...XXXXX", "..XX.XXX", "..XXXXXX", ".XXXXXXX", "XXXXXXXX"]
+            [".......#", "......##", "....####", "...#####", "..##.###", "..######", ".#######", "########"]
         );
     }
 

@@ -12,31 +12,23 @@ from django.core.management.base import CommandError
 from django_lockstep._core import html_of_many, read_log
 from django_lockstep.catalogue import scenarios
 from django_lockstep.exceptions import UsageError
+from django_lockstep.management.specs import of_a_run, refuse_beside
 from django_lockstep.management.view import face_of
 
 if TYPE_CHECKING:
     from django_lockstep import Report
 
 NONE = 3
-_NOT_OF_A_LOG: dict[str, tuple[object, ...]] = {
-    "expect": (None,),
-    "rows": (None,),
-    "victim": (None,),
-    "repeat": (1,),
-    "jobs": (1,),
-}
-"""Options, and what they are when they are not given."""
 PACKED = {b"\x1f\x8b": "zcat", b"BZh": "bzcat", b"\xfd7zXZ": "xzcat", b"\x28\xb5\x2f\xfd": "zstdcat"}
 """How compressed files begin, and what unpacks them."""
 
 
 def check_log_options(options: dict[str, Any]) -> None:
     """Refuse what does not go with a log."""
-    wrong = [f"--{name}" for name, usual in _NOT_OF_A_LOG.items() if options[name] not in usual]
-    if wrong:
-        hint = f"Leave out {' and '.join(wrong)}."
-        message = f"--from-log reads what has happened, and does not go with {' and '.join(wrong)}. {hint}"
-        raise UsageError(message, hint=hint)
+    others = ("expect", "isolation", "deadlock_timeout", "timeout")
+    given = [name.replace("_", "-") for name in others if options[name] is not None]
+    jobs = ["jobs"] if options["jobs"] != 1 else []
+    refuse_beside("--from-log reads what has happened, and", [*given, *of_a_run(options), *jobs])
 
 
 def reports_of(source: str) -> tuple[list[Report], str]:

@@ -15,6 +15,8 @@ from django_lockstep.management.stage import ELSE
 from django_lockstep.spec import load_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.core.management.base import CommandParser
 
     from django_lockstep import SpecReport
@@ -92,15 +94,6 @@ def mode_of(options: dict[str, Any]) -> str | None:
         raise UsageError(message, hint=hint)
     (mode,) = modes
     given = {
-        "rows": options["rows"] is not None,
-        "sessions": options["sessions"] != 2,
-        "sleep": options["sleep"] != 0,
-        "model": options["model"] is not None,
-        "lock": options["lock"] != "update",
-        "victim": options["victim"] is not None,
-        "lock-timeout": options["lock_timeout"] is not None,
-        "statement-timeout": options["statement_timeout"] is not None,
-        "repeat": options["repeat"] != 1,
         "from-log": options["from_log"] is not None,
         "deadlock": options["deadlock"] is not None,
         "what-if": options["what_if"] is not None and mode != "scenario",
@@ -111,13 +104,33 @@ def mode_of(options: dict[str, Any]) -> str | None:
         and (mode == "list" or (mode == "spec" and not options["scratch"])),
         "expect": options["expect"] is not None and mode != "spec",
     }
-    wrong = [f"--{name}" for name, is_given in given.items() if is_given]
-    if wrong:
-        hint = f"Leave out {' and '.join(wrong)}."
-        message = f"--{mode} does not go with {' and '.join(wrong)}. {hint}"
-        raise UsageError(message, hint=hint)
+    refuse_beside(f"--{mode}", [*of_a_run(options), *(name for name, is_given in given.items() if is_given)])
     check_format(options["format"], mode)
     return mode
+
+
+def of_a_run(options: dict[str, Any]) -> list[str]:
+    """Return the options given that only a deadlock of sessions of its own has a use for."""
+    given = {
+        "rows": options["rows"] is not None,
+        "sessions": options["sessions"] != 2,
+        "sleep": options["sleep"] != 0,
+        "model": options["model"] is not None,
+        "lock": options["lock"] != "update",
+        "victim": options["victim"] is not None,
+        "lock-timeout": options["lock_timeout"] is not None,
+        "statement-timeout": options["statement_timeout"] is not None,
+        "repeat": options["repeat"] != 1,
+    }
+    return [name for name, is_given in given.items() if is_given]
+
+
+def refuse_beside(what: str, names: Sequence[str]) -> None:
+    """Refuse options that do not go with what is wanted, if there are any."""
+    if names:
+        wrong = " and ".join(f"--{name}" for name in names)
+        hint = f"Leave out {wrong}."
+        raise UsageError(f"{what} does not go with {wrong}. {hint}", hint=hint)
 
 
 def check_format(form: str, mode: str | None) -> None:

@@ -60,15 +60,11 @@ class AdvisoryLock:
 
 Lockable = Union["models.QuerySet[Any, Any]", models.Model, type[models.Model], TableLock, AdvisoryLock]
 """A queryset's rows, a saved instance's row, all rows of a model, a table, or an advisory lock."""
+Demand = tuple[str, str, bool]
+"""What a reader calls it, the statement that locks it, and whether that must find rows."""
 
 
-def demand(what: Lockable | Callable[[], Lockable], using: str) -> tuple[str, str, bool]:
-    """Return what a reader calls it, the statement that locks it on ``using``, and whether it must find rows.
-
-    A queryset's own ``select_for_update(of=…, no_key=…)`` is what is locked, FOR UPDATE if it has none. A function
-    is called for what to lock, so that a decorator can name rows that are made later.
-    """
-    what = resolved(what)
+def _demand(what: Lockable, using: str) -> Demand:
     queryset = _queryset(what)
     if queryset is not None:
         return _rows(queryset, using)
@@ -85,19 +81,28 @@ def demand(what: Lockable | Callable[[], Lockable], using: str) -> tuple[str, st
     raise UsageError(f"An opponent cannot lock {what!r:.80}. {hint}", hint=hint)
 
 
-def resolved(what: Lockable | Callable[[], Lockable]) -> Lockable:
+def _resolved(what: Lockable | Callable[[], Lockable]) -> Lockable:
     """Return what a function returns, or what is none."""
     is_model = isinstance(what, type) and issubclass(what, models.Model)
     if callable(what) and not is_model and not isinstance(what, models.QuerySet | models.Model):
-        return resolved(cast("Callable[[], Lockable]", what)())
+        return _resolved(cast("Callable[[], Lockable]", what)())
     return cast("Lockable", what)
 
 
-def refuse_same(holding: Lockable, wanting: Lockable, using: str) -> None:
-    """Raise ``UsageError`` where whoever holds the one has all of the other: it would never wait for anybody."""
-    held, wanted = demand(holding, using), demand(wanting, using)
+def demands(
+    holding: Lockable | Callable[[], Lockable], wanting: Lockable | Callable[[], Lockable], using: str
+) -> tuple[Demand, Demand]:
+    """Return what is to be locked on ``using``, of both.
+
+    A queryset's own ``select_for_update(of=…, no_key=…)`` is what is locked, FOR UPDATE if it has none. A function
+    is called for what to lock, so that a decorator can name rows that are made later.
+
+    Raises ``UsageError`` where whoever holds the one has all of the other: it would never wait for anybody.
+    """
+    holding, wanting = _resolved(holding), _resolved(wanting)
+    held, wanted = _demand(holding, using), _demand(wanting, using)
     if held[1] != wanted[1] and not _are_part_of(_queryset(wanting), _queryset(holding), using):
-        return
+        return held, wanted
     what = f"both name {held[0]}" if held[0] == wanted[0] else f"name {held[0]}, and {wanted[0]} among them"
     hint = "Give holding=… what the code locks second, and wanting=… what it locks first; they must be different rows."
     raise UsageError(
@@ -141,7 +146,7 @@ def _queryset(what: Lockable) -> models.QuerySet[Any, Any] | None:
     return None
 
 
-def _rows(queryset: models.QuerySet[Any, Any], using: str) -> tuple[str, str, bool]:
+def _rows(queryset: models.QuerySet[Any, Any], using: str) -> Demand:
     queryset = queryset.using(using)
     query = queryset.query
     if not query.select_for_update:

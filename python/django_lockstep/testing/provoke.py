@@ -14,7 +14,7 @@ from django_lockstep._core import Opponent, milliseconds
 from django_lockstep.exceptions import LockstepError, NotSurvived, Refused, UsageError
 from django_lockstep.testing import driver
 from django_lockstep.testing.guards import dsn_of_free_alias
-from django_lockstep.testing.holding import demand, refuse_same, resolved
+from django_lockstep.testing.holding import demands
 from django_lockstep.testing.overhear import Overhearing, is_under_test
 
 if TYPE_CHECKING:
@@ -172,9 +172,7 @@ class _Running:
                 f'This thread has an opponent on database alias "{using}" already: both would lead its code. {hint}',
                 hint=hint,
             )
-        held, wanted = resolved(arguments["holding"]), resolved(arguments["wanting"])
-        refuse_same(held, wanted, using)
-        holding, wanting = demand(held, using), demand(wanted, using)
+        holding, wanting = demands(arguments["holding"], arguments["wanting"], using)
         self._before = self._count()
         self._usual_timeout: str | None = None
         deadlock_timeout = arguments["deadlock_timeout"]
