@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
+from django.db.backends.utils import CursorWrapper
 from orm.models import Account
 from witness import RUNS
 
@@ -404,4 +405,28 @@ def test_threads_that_were_there_before_and_do_nothing_hide_no_deadlock(look: st
     never.set()
     over.set()
     idle.join()
+    assert_held_up(report, "holds")
+
+
+def test_a_thread_that_is_just_making_a_cursor_is_looked_at(look: str) -> None:
+    """A ``CursorWrapper`` hands every name that it has not got yet on to its cursor, and has not got that either."""
+    assert look
+    over, never = threading.Event(), threading.Event()
+
+    class Cursor(CursorWrapper):
+        def __init__(self) -> None:
+            over.wait(60)
+
+    making = threading.Thread(target=Cursor)
+    making.start()
+
+    def holds() -> None:
+        with transaction.atomic():
+            change()
+            never.wait()
+
+    report = run_together(holds, change, timeout=60)
+    never.set()
+    over.set()
+    making.join()
     assert_held_up(report, "holds")

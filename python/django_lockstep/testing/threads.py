@@ -200,9 +200,10 @@ def _backend_asked(frame: FrameType | None) -> int | None:
     while frame is not None:
         this: Any = frame.f_locals.get("self")
         if issubclass(type(this), CursorWrapper):
-            this = this.db
+            # Not by asking it: one that is just being made hands every name on to a cursor it has not got yet.
+            this = vars(this).get("db")
         if issubclass(type(this), BaseDatabaseWrapper) and this.vendor == "postgresql":
-            raw = this.connection
+            raw = vars(this).get("connection")
             return None if raw is None or raw.closed else driver.backend_pid(raw)
         frame = frame.f_back
     return None
