@@ -1,7 +1,8 @@
 """`make matrix`: the support matrix, a fresh environment a row, each with the wheel and no Rust on the PATH.
 
 `nox -s matrix -- --ends` runs the lowest and the highest of everything that is here, `--python 3.12` one CPython's
-rows; with `--nothing-missing` an interpreter or a server that is not here is a failure, not a line of the summary.
+rows; with `--nothing-missing` an interpreter or a server that is not here is a failure, not a line of the summary. A
+row that fails does not keep the others from running.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "tools"), str(HERE / "tests")]
@@ -37,19 +39,28 @@ def matrix(session: nox.Session) -> None:
         for row in (support.ends() if options.ends else support.rows())
         if options.python in {None, row.python}
     ]
-    passed = []
+    passed: list[support.Row] = []
+    failed: list[support.Row] = []
     for row in rows:
         python, server = support.interpreter(row.python), support.binaries(row.postgresql)
         if python and server:
             session.log(str(row))
-            run(session, row, python, server)
-            passed.append(row)
+            try:
+                run(session, row, python, server)
+                passed.append(row)
+            except CommandFailed:
+                failed.append(row)
     for row in passed:
         session.log(f"passed: {row}")
     missing = support.missing(support.rows() if options.ends else rows)
     for each in missing:
         session.warn(f"missing here: {each}")
-    session.log(f"{len(passed)} rows passed, {len(rows) - len(passed)} not run")
+    for row in failed:
+        session.warn(f"FAILED: {row}")
+    ran = len(passed) + len(failed)
+    session.log(f"{len(passed)} rows passed, {len(failed)} failed, {len(rows) - ran} not run")
+    if failed:
+        session.error("a row failed")
     if not passed or (missing and options.nothing_missing):
         session.error("not all of it could be run")
 

