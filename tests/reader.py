@@ -7,11 +7,12 @@ How a page is read:
   the numbers; a line with nothing but ``…`` stands for any lines.
 - ``python`` (``ini``, ``toml``, ``yaml``, ``html``, ``spec``) with a first line ``# folder/name.py``: that file,
   or, with ``(continued)`` after it, more of it. What is added to ``settings.py`` with a ``# …`` in a list extends it.
+- ``yaml`` of a workflow: actionlint must find nothing wrong with it.
 - ``python`` with tests in it: they are run, and must pass. Any other: run in one Python that stays open.
 - ``json`` without a name: must be well-formed. ``sql``: is run on the page's database.
 - ``postgresql://me@localhost/shop`` is the page's database, ``postgresql://me@localhost:6432/shop`` the same through a
-  PgBouncer in transaction mode; ``pip install django-lockstep`` installs the wheel just built, which is what
-  ``make build`` makes.
+  PgBouncer in transaction mode, ``postgresql://guest:secret@localhost/shop`` the same as another role.
+- ``pip install django-lockstep`` installs the wheel just built, which is what ``make build`` makes.
 - A page that imports from ``bank`` without writing it has the example project's.
 
 A comment before a block says what readers need not see: ``<!-- skip: why -->`` that it is not followed, ``<!-- sh`` to
@@ -27,8 +28,10 @@ import selectors
 import shlex
 import shutil
 import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -37,11 +40,11 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 PLACEHOLDER = "postgresql://me@localhost/shop"
 POOLED = "postgresql://me@localhost:6432/shop"
+AS_ANOTHER = re.compile(r"postgresql://(?P<user>\w+):(?P<password>\w+)@localhost/shop")
 PATIENCE = 180.0
 """Seconds for one command; a loaded machine's, not a healthy one's."""
 
@@ -206,7 +209,7 @@ class Reader:
             return "skipped"
         text = block.text
         if block.language != "sh":
-            text = text.replace(PLACEHOLDER, self.dsn).replace(POOLED, self.pooled)
+            text = self._with_servers(text, str)
         first = text.partition("\n")[0]
         if block.language == "text" and re.search(r"^permutation ", text, re.MULTILINE):
             return self._python(f"from django_lockstep import load_spec\nload_spec({text!r})")
@@ -227,6 +230,11 @@ class Reader:
         assert block.language == "json", f"line {block.line}: what is to be done with {block.language!r}?"
         json.loads(text)
         return "parsed"
+
+    def _with_servers(self, text: str, quoted: Callable[[str], str]) -> str:
+        """Put the page's servers in the place of those that it names."""
+        text = text.replace(PLACEHOLDER, quoted(self.dsn)).replace(POOLED, quoted(self.pooled))
+        return AS_ANOTHER.sub(lambda match: quoted(make_conninfo(self.dsn, **match.groupdict())), text)
 
     def _compare(self, text: str) -> str:
         said, at = shape(self.output), 0
@@ -249,8 +257,7 @@ class Reader:
         if command.startswith("make "):  # in a clone, which has what a build needs
             self.output = checked("sh", "-c", command, cwd=ROOT).partition("deadlock_test\n")[2]
             return
-        for placeholder, dsn in ((PLACEHOLDER, self.dsn), (POOLED, self.pooled)):
-            command = command.replace(f'"{placeholder}"', placeholder).replace(placeholder, shlex.quote(dsn))
+        command = self._with_servers(re.sub(r'"(postgresql://\S+)"', r"\1", command), shlex.quote)
         if command.startswith(("pip install ", "python -m pip install ")):
             command = re.sub(OURS, rf'"{self.wheel}\1"', command) + " --quiet --disable-pip-version-check"
         nested = re.search(r"\b(sh|bash)$", command)  # reads what we type from now on
@@ -268,6 +275,8 @@ class Reader:
         path = self.site / name
         path.parent.mkdir(parents=True, exist_ok=True)
         self._add(name, text) if more else path.write_text(text, encoding="utf-8")
+        if name.startswith(".github/workflows/"):
+            checked(Path(sys.executable).with_name("actionlint"), path, cwd=self.site)
         self.files.add(name)
         return "written"
 

@@ -5,8 +5,11 @@ What Rust defines is documented in the stub ``_core.pyi``; autoapi reads that an
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
@@ -89,9 +92,21 @@ def resolve(
             shown = nodes.Text(name) if isinstance(text, nodes.Text) else type(text)("", name)
             python, at = env.get_domain("py"), f"{module}.{name}"
             return python.resolve_xref(env, node["refdoc"], app.builder, "obj", at, node, shown)
-    # A type of the stub is there for type checkers only.
-    is_there = name.startswith("_") or hasattr(importlib.import_module(place), name)
-    return text if is_there else None
+    if values := _literals().get(name):
+        return nodes.Text(values) if isinstance(text, nodes.Text) else type(text)("", values)
+    return text if hasattr(importlib.import_module(place), name) else None
+
+
+@cache
+def _literals() -> dict[str, str]:
+    """Return what the stub's own names stand for: they are there for type checkers, and the reader wants the values."""
+    stub = ast.parse(files("django_lockstep").joinpath("_core.pyi").read_text(encoding="utf-8"))
+    return {
+        target.id: " | ".join(ast.unparse(value) for value in literal.elts)
+        for statement in stub.body
+        if isinstance(statement, ast.Assign) and isinstance(target := statement.targets[0], ast.Name)
+        if isinstance(literal := getattr(statement.value, "slice", None), ast.Tuple)
+    }
 
 
 def dashes(_app: Sphinx, page: nodes.document) -> None:
