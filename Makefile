@@ -92,8 +92,9 @@ format: .venv/.lint ## format both languages
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Anew each time: Sphinx does not see that a picture, an option or a docstring has changed.
 docs: .venv/.built .venv/.docs ## build the documentation in target/docs; check its links, and each page in a browser
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -d target/doctrees docs target/docs
+	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet -b html -d target/doctrees docs target/docs
 	$(BIN)/lychee --offline --include-fragments --no-progress target/docs
 	$(BIN)/python tools/pages_check.py target/docs
 

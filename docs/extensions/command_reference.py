@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import SUPPRESS, HelpFormatter
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,11 @@ def usage(parser: ArgumentParser) -> str:
     """Return how the command is called, in lines that a page has room for."""
     formatter = HelpFormatter(parser.prog, width=COLUMNS)
     actions = [action for _, group in groups(parser) for action in group]
+    for action in actions:
+        if action.choices:  # they are told below, and some lists are longer than a line
+            action.metavar = value(action)
     formatter.add_usage(None, actions, parser._mutually_exclusive_groups, prefix="")
-    return formatter.format_help().strip()
+    return re.sub(r"\n +", "\n    ", formatter.format_help().strip())
 
 
 def shown(actions: list[Action]) -> list[Action]:
@@ -53,9 +57,14 @@ def invocation(action: Action) -> str:
     """Return the option as one types it, with a word for its value."""
     if action.nargs == 0:
         return ", ".join(action.option_strings)
-    value = action.metavar or action.dest.upper().replace("_", "-")
-    several = {"+": f"{value} [{value} …]", "*": f"[{value} …]"}
-    return f"{', '.join(action.option_strings)} {several.get(str(action.nargs), value)}"
+    one = value(action)
+    several = {"+": f"{one} [{one} …]", "*": f"[{one} …]"}
+    return f"{', '.join(action.option_strings)} {several.get(str(action.nargs), one)}"
+
+
+def value(action: Action) -> str:
+    """Return the word for its value."""
+    return str(action.metavar or action.dest.upper().replace("_", "-"))
 
 
 class Command(Directive):
@@ -66,7 +75,7 @@ class Command(Directive):
     def run(self) -> list[nodes.Node]:
         """Return them."""
         its_parser = parser(self.arguments[0])
-        call = nodes.literal_block(text=usage(its_parser), language="text")
+        call = nodes.literal_block(text=usage(parser(self.arguments[0])), language="text")
         return [
             nodes.paragraph(text=its_parser.description),
             call,
