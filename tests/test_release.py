@@ -33,9 +33,39 @@ TODAY = datetime.date(2026, 12, 24)
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """The files that a release edits."""
-    for name in ("Cargo.toml", "Cargo.lock", "CHANGELOG.md"):
-        shutil.copy(ROOT / name, tmp_path)
+    for name in ("Cargo.toml", "Cargo.lock", "CHANGELOG.md", *release_check.BEFORE_THE_FIRST):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
+
+
+def pages(tree: Path) -> str:
+    return "\n".join((tree / name).read_text(encoding="utf-8") for name in release_check.BEFORE_THE_FIRST)
+
+
+def test_once_there_is_a_release_the_pages_install_it(tree: Path) -> None:
+    if not re.search("first release", pages(tree)):
+        pytest.skip("there has been a release")
+    before = pages(tree).splitlines()
+    release_prepare.prepare("7.8.9", TODAY, tree)
+    said = pages(tree)
+    assert len(before) - 15 < len(said.splitlines()) < len(before) - 5, (
+        "more than that section of install.md has gone"
+    )
+    assert not re.search("first release|from a clone|path/to|make build", said, re.IGNORECASE), said
+    assert said.count("\npip install django-lockstep\n") == 2
+    assert "In a fresh virtual environment:\n" in said
+    assert "\n\n## Versions\n" in said
+
+
+def test_pages_from_before_the_first_release_are_complained_of(tree: Path) -> None:
+    release_prepare.prepare("7.8.9", TODAY, tree)
+    page = tree / "docs" / "start" / "install.md"
+    page.write_text(
+        page.read_text(encoding="utf-8") + "## Until the first release\n\nX\n\n## Y\n", encoding="utf-8"
+    )
+    (complaint,) = release_check.complaints("7.8.9", tree)
+    assert "install.md speaks of a time before any release" in complaint
 
 
 def test_a_version_is_prepared_and_then_nothing_is_amiss(tree: Path) -> None:

@@ -12,6 +12,16 @@ VERSIONED = ("Cargo.toml", "Cargo.lock")
 VERSION = re.compile(r'(name = "django-lockstep"\nversion = ")([^"]+)"')
 UNRELEASED = re.compile(r"^## \[Unreleased\]\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
+BEFORE_THE_FIRST = {
+    "README.md": (
+        (r"^pip install path/to/django-lockstep [^\n]*", "pip install django-lockstep"),
+        (r" From a clone, pip\s+compiles for some minutes;[^.]*\.", ""),
+    ),
+    "docs/start/install.md": ((r"^## Until the first release\n.*?(?=^## )", ""),),
+    "docs/start/tutorial.md": ((r" \(until the first release, [^)]*\)[^)]*\)", ""),),
+}
+"""What is true only as long as the package index does not have the package, and what is to be said then."""
+
 
 def complaints(version: str, root: Path = ROOT) -> list[str]:
     """Return what is not ready, a sentence each."""
@@ -29,6 +39,12 @@ def complaints(version: str, root: Path = ROOT) -> list[str]:
     unreleased = UNRELEASED.search(changelog)
     if unreleased and unreleased[1].strip():
         found.append("CHANGELOG.md has entries under Unreleased. Move them below the version's heading.")
+    for name, pieces in BEFORE_THE_FIRST.items():
+        page = (root / name).read_text(encoding="utf-8")
+        if any(re.search(before, page, re.MULTILINE | re.DOTALL) for before, _ in pieces):
+            found.append(
+                f"{name} speaks of a time before any release. Run make release-prepare VERSION={version}."
+            )
     return found
 
 

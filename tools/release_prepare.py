@@ -1,12 +1,16 @@
-"""`make release-prepare VERSION=1.2.3`: sets the version, and dates what the changelog has under Unreleased."""
+"""`make release-prepare VERSION=1.2.3`: sets the version, and dates what the changelog has under Unreleased.
+
+The first time it also takes out of the pages what is true only until there is a release.
+"""
 
 from __future__ import annotations
 
 import datetime
+import re
 import sys
 from typing import TYPE_CHECKING
 
-from release_check import ROOT, UNRELEASED, VERSION, VERSIONED, malformed
+from release_check import BEFORE_THE_FIRST, ROOT, UNRELEASED, VERSION, VERSIONED, malformed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +32,11 @@ def prepare(version: str, today: datetime.date, root: Path = ROOT) -> None:
     for name in VERSIONED:
         text = (root / name).read_text(encoding="utf-8")
         (root / name).write_text(VERSION.sub(rf'\g<1>{version}"', text, count=1), encoding="utf-8")
+    for name, pieces in BEFORE_THE_FIRST.items():
+        text = (root / name).read_text(encoding="utf-8")
+        for before, after in pieces:
+            text = re.sub(before, after, text, flags=re.MULTILINE | re.DOTALL)
+        (root / name).write_text(text, encoding="utf-8")
 
 
 def main() -> int:
