@@ -87,12 +87,15 @@ def tables(results: dict[str, Any], samples: list[Samples], targets: list[Target
     parts.append(
         _part(
             "`explore`",
-            ("sessions", "statements each", "schedules", "all of them", "a second"),
+            ("sessions", "statements each", "schedules", "all of them", "begun again", "a second"),
             (
                 (
                     row["sessions"],
                     row["statements"],
-                    *_explored(row),
+                    row["schedules"],
+                    "yes" if row["complete"] else "no",
+                    row["again"],
+                    f"{row['per_second']:.0f}",
                 )
                 for row in results["explore"]
             ),
@@ -159,12 +162,6 @@ def _seed_row(row: dict[str, Any]) -> tuple[object, ...]:
         listed(row["children"]),
         listed(row["parent_connection"]),
     )
-
-
-def _explored(row: dict[str, Any]) -> tuple[object, ...]:
-    if row["schedules"] is None:
-        return ("", "no: PostgreSQL did not wake the waiting always alike", "")
-    return (row["schedules"], "yes" if row["complete"] else "no", f"{row['per_second']:.0f}")
 
 
 def _start_rows(results: dict[str, Any]) -> Iterable[tuple[object, ...]]:

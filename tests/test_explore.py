@@ -7,13 +7,16 @@ import itertools
 import math
 import re
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, models, transaction
 from orm.models import Account, Tag
 
+from django_lockstep._core import Search
 from django_lockstep.exceptions import Nondeterministic, Refused, UsageError
-from django_lockstep.testing import explore, progress, run_together
+from django_lockstep.testing import explore, explorer, progress, run_together
 
 pytestmark = pytest.mark.usefixtures("clean_orm")
 
@@ -179,6 +182,26 @@ def test_a_clock_in_the_code_is_named() -> None:
 
     with pytest.raises(Nondeterministic, match=r"session unsteady .* step 1: .*orm_account"):
         explore(unsteady, deposit_quietly, setup=accounts)
+
+
+def test_a_server_that_never_keeps_the_order_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unruly:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self.search = Search(*args, **kwargs)
+
+        def begin(self) -> bool:
+            return self.search.begin()
+
+        def run(self, *args: Any) -> SimpleNamespace:
+            ran = self.search.run(*args)
+            return SimpleNamespace(
+                report=ran.report, written=ran.written, diverged=None, again=False, overtaken=(1, 0, 1000)
+            )
+
+    monkeypatch.setattr(explorer, "Search", Unruly)
+    told = r"let deposit in before session deposit_quietly, .* each of 1,000 runs .* fewer sessions"
+    with pytest.raises(Nondeterministic, match=told):
+        explore(deposit, deposit_quietly, setup=accounts)
 
 
 def deposit_quietly() -> None:

@@ -392,6 +392,7 @@ class ExplorationFaces:
         schedules: How many schedules were run.
         redundant: How many of them were equivalent to an earlier one.
         steps: How many steps were released.
+        again: How many runs were begun again besides.
         complete: Whether every inequivalent schedule was run.
         extent: The same in words.
         contended: Whether a session ever waited for another.
@@ -406,6 +407,7 @@ class ExplorationFaces:
         schedules: int,
         redundant: int,
         steps: int,
+        again: int,
         complete: bool,
         extent: str,
         contended: bool,
@@ -842,8 +844,14 @@ class Ran:
     def written(self) -> list[str] | None:
         """The tables and sequences that were written, if that is known."""
     @property
+    def again(self) -> bool:
+        """Whether the server let in a session out of turn: the run does not count, its schedule comes again."""
+    @property
     def diverged(self) -> tuple[int, int, str | None, str | None] | None:
         """The session that went another way than before, the number of its step, the statement before and now."""
+    @property
+    def overtaken(self) -> tuple[int, int | None, int] | None:
+        """The session that the server never let in in its turn, the one before it, if known, and in how many runs."""
 
 @final
 class Search:
@@ -875,8 +883,8 @@ class Search:
     ) -> Ran:
         """Run the schedule that has begun; the arguments are those of ``Together.run``."""
     @property
-    def statistics(self) -> tuple[int, int, int]:
-        """Schedules run, how many of them were equivalent to an earlier one, and steps released."""
+    def statistics(self) -> tuple[int, int, int, int]:
+        """Schedules run, how many of them were equivalent to an earlier one, steps released, and runs begun again."""
     @property
     def complete(self) -> bool:
         """Whether every inequivalent schedule was run."""

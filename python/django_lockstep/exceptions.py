@@ -45,7 +45,10 @@ class ConnectionLost(LockstepError, ConnectionError):
 
 
 class Nondeterministic(LockstepError):
-    """The same beginning of a schedule led a callable to another statement than before: the search cannot go on."""
+    """The same beginning of a schedule led to something else than before: the search cannot go on.
+
+    A callable came to another statement, or the server would not let sessions have a row as they had come.
+    """
 
 
 class CallTimeout(LockstepError, TimeoutError):

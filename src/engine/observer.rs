@@ -41,6 +41,8 @@ pub struct Stance {
     pub locks: Vec<HeldLock>,
     /// Whether its transaction has a number of its own.
     pub numbered: bool,
+    /// Whether it waits for a row.
+    pub queued: bool,
 }
 
 /// A backend that is not of this run.
@@ -264,11 +266,14 @@ impl Observer {
             let Ok(pid) = column(row, 0).parse() else { continue };
             if found.last().is_none_or(|last| last.pid != pid) {
                 let blockers = column(row, 1).split(' ').filter_map(|pid| pid.parse().ok()).collect();
-                found.push(Stance { pid, blockers, locks: Vec::new(), numbered: false });
+                found.push(Stance { pid, blockers, locks: Vec::new(), numbered: false, queued: false });
             }
             let Some(stance) = found.last_mut() else { continue };
             if column(row, 2) == "transactionid" {
                 stance.numbered = true;
+            } else if column(row, 2) == "tuple" {
+                // Whoever is first in the queue of a row holds this, the others ask for it.
+                stance.queued = true;
             } else if !column(row, 2).is_empty() {
                 stance.locks.push(HeldLock {
                     object: column(row, 3).to_owned(),
@@ -370,7 +375,7 @@ fn footholds(pids: &str) -> String {
          CASE locktype WHEN 'relation' THEN format('%I.%I', relnamespace::regnamespace, relname) \
          ELSE format('advisory lock [%s,%s,%s]', classid, objid, objsubid) END, mode \
          FROM pg_catalog.unnest({pids}) AS backend LEFT JOIN (pg_locks LEFT JOIN pg_class ON pg_class.oid = relation) \
-         ON pg_locks.pid = backend AND (locktype = 'advisory' OR locktype = 'transactionid' AND granted \
+         ON pg_locks.pid = backend AND (locktype IN ('advisory', 'tuple') OR locktype = 'transactionid' AND granted \
          OR locktype = 'relation' AND relation >= 16384 AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't')) ORDER BY backend"
     )
 }

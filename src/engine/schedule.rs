@@ -120,6 +120,8 @@ pub struct Foothold {
     pub locks: Vec<HeldLock>,
     /// Whether its transaction has a number of its own, as whoever locks or writes rows has.
     pub numbered: bool,
+    /// Whether it waits for a row: those who want one row stand in a queue, and whoever waits for a key does not.
+    pub queued: bool,
 }
 
 /// Holds one entry of an order back, by the server's clock for the waits before it.

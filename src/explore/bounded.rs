@@ -21,7 +21,16 @@ pub(crate) struct Bounded {
     known: bool,
     /// Something lies beyond the bound.
     cut: bool,
+    /// What the current schedule adds to all this when it has come to its end.
+    learnt: Learnt,
     ended: bool,
+}
+
+#[derive(Default)]
+struct Learnt {
+    waiting: Vec<(usize, Vec<usize>)>,
+    seen: Vec<(Vec<u32>, Option<usize>)>,
+    cut: bool,
 }
 
 impl Bounded {
@@ -35,6 +44,7 @@ impl Bounded {
             seen: BTreeSet::new(),
             known: false,
             cut: false,
+            learnt: Learnt::default(),
             ended: false,
         }
     }
@@ -49,9 +59,14 @@ impl Strategy for Bounded {
         };
         self.preemptions = preemptions;
         self.beginning = beginnings.pop_front().unwrap_or_default();
+        self.again();
+        true
+    }
+
+    fn again(&mut self) {
         self.choices.clear();
         self.known = false;
-        true
+        self.learnt = Learnt::default();
     }
 
     fn choose(&mut self, point: &Point<'_>, so_far: &Trace) -> usize {
@@ -59,15 +74,17 @@ impl Strategy for Bounded {
         let chosen = self.beginning.get(point.depth).copied().unwrap_or(natural);
         if point.depth >= self.beginning.len() && !self.known {
             let in_turn = point.last.filter(|last| point.enabled.contains(last));
-            self.known = !self.seen.insert((so_far.signature(), in_turn));
+            let here = (so_far.signature(), in_turn);
+            self.known = self.seen.contains(&here);
+            self.learnt.seen.push(here);
             for &other in point.enabled.iter().filter(|&&other| !self.known && other != chosen) {
                 let preemptions = self.preemptions + usize::from(point.preempts(other));
                 if preemptions > self.bound {
-                    self.cut = true;
+                    self.learnt.cut = true;
                     continue;
                 }
                 let beginning = self.choices.iter().copied().chain([other]).collect();
-                self.waiting.entry(preemptions).or_default().push_back(beginning);
+                self.learnt.waiting.push((preemptions, beginning));
             }
         }
         self.choices.push(chosen);
@@ -76,7 +93,14 @@ impl Strategy for Bounded {
 
     fn observe(&mut self, _: &Event) {}
 
-    fn end(&mut self, _: &Trace) {}
+    fn end(&mut self, _: &Trace) {
+        let Learnt { waiting, seen, cut } = std::mem::take(&mut self.learnt);
+        for (preemptions, beginning) in waiting {
+            self.waiting.entry(preemptions).or_default().push_back(beginning);
+        }
+        self.seen.extend(seen);
+        self.cut |= cut;
+    }
 
     fn is_complete(&self) -> bool {
         self.ended && !self.cut

@@ -9,7 +9,7 @@ use super::trace::Trace;
 const MOST_STATES: usize = 200_000;
 
 /// An order of events, and how often it takes the turn from a session that could have gone on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
     /// Whose steps are released, in order.
     pub sessions: Vec<usize>,

@@ -19,11 +19,22 @@ pub struct Diverged {
     pub before: Option<String>,
     /// What it stands at a gate with now.
     pub now: Option<String>,
+    /// It waits for another session, and did not before; or the other way round. Then it is the server that went another way.
+    pub waits: bool,
+}
+
+/// How a session stands after some choices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    AtGate(u32),
+    Waiting,
+    /// It has ended.
+    Nowhere,
 }
 
 #[derive(Default)]
 struct Place {
-    gates: Vec<Option<u32>>,
+    gates: Vec<Stand>,
     next: HashMap<usize, usize>,
 }
 
@@ -45,27 +56,46 @@ impl Memory {
         self.at = Some(0);
     }
 
-    /// Compares what stands at the gates, after these choices, with what did before.
-    pub(super) fn compare(&mut self, gates: &[Option<String>], choices: &[usize]) -> Result<(), Diverged> {
+    /// Compares what stands at the gates, after these choices, with what did before; `waits` says who waits for another one.
+    pub(super) fn compare(
+        &mut self,
+        gates: &[Option<String>],
+        choices: &[usize],
+        waits: impl Fn(usize) -> bool,
+    ) -> Result<(), Diverged> {
         let Some(at) = self.at else { return Ok(()) };
+        let now: Vec<Stand> = gates
+            .iter()
+            .enumerate()
+            .map(|(session, gate)| match gate {
+                Some(label) => Stand::AtGate(self.number(label)),
+                None if waits(session) => Stand::Waiting,
+                None => Stand::Nowhere,
+            })
+            .collect();
         if self.places[at].gates.is_empty() {
-            let numbered = gates.iter().map(|gate| gate.as_ref().map(|label| self.number(label))).collect();
-            self.places[at].gates = numbered;
+            self.places[at].gates = now;
             return Ok(());
         }
-        for (session, (known, gate)) in self.places[at].gates.iter().zip(gates).enumerate() {
-            let before = known.and_then(|number| self.labels.get(number as usize));
-            if before != gate.as_ref() {
-                return Err(Diverged {
-                    session,
-                    after: choices.len(),
-                    step: choices.iter().filter(|&&choice| choice == session).count(),
-                    before: before.cloned(),
-                    now: gate.clone(),
-                });
-            }
-        }
-        Ok(())
+        let both = || self.places[at].gates.iter().copied().zip(now.iter().copied()).enumerate();
+        let other = both().filter(|(_, (before, now))| before != now);
+        let of_a_wait = |before, now| before == Stand::Waiting || now == Stand::Waiting;
+        // What the code did itself says more than what the server did.
+        let Some((session, (before, now))) = other.min_by_key(|&(_, (before, now))| of_a_wait(before, now)) else {
+            return Ok(());
+        };
+        let label = |stand| match stand {
+            Stand::AtGate(number) => self.labels.get(number as usize).cloned(),
+            Stand::Waiting | Stand::Nowhere => None,
+        };
+        Err(Diverged {
+            session,
+            after: choices.len(),
+            step: choices.iter().filter(|&&choice| choice == session).count(),
+            before: label(before),
+            now: label(now),
+            waits: of_a_wait(before, now),
+        })
     }
 
     /// A step is released.

@@ -14,6 +14,8 @@
 //! | [`random`] | probabilistic concurrency testing, for what is too large |
 //! | `plain` | one given order, and every order there is |
 //! | [`order`] | schedules as text: `A B A B` |
+//! | [`queue`] | who waits behind whom, and whether somebody was let in out of turn |
+//! | `patience` | how often a schedule is begun again that the server has not followed |
 //! | [`search`] | the front: limits, statistics, the check for nondeterminism |
 //! | [`finding`] | equal findings grouped, the one with the fewest preemptions shown |
 //!
@@ -25,7 +27,9 @@ pub mod footprint;
 pub mod linear;
 mod memory;
 pub mod order;
+mod patience;
 mod plain;
+pub mod queue;
 pub mod random;
 pub mod reduction;
 pub mod search;
@@ -39,5 +43,6 @@ pub use finding::{Finding, Findings};
 pub use footprint::{Footprint, Lock, Object, RowLock, Rows, TableLock};
 pub use linear::Order;
 pub use memory::Diverged;
+pub use queue::{Overtaken, Waits};
 pub use search::{Execution, Limits, Mode, Search, Statistics};
 pub use trace::{Event, Trace};

@@ -22,6 +22,10 @@ impl Strategy for Only {
         !std::mem::replace(&mut self.begun, true)
     }
 
+    fn again(&mut self) {
+        self.place = 0;
+    }
+
     fn choose(&mut self, point: &Point<'_>, _: &Trace) -> usize {
         while let Some(&session) = self.order.get(self.place) {
             self.place += 1;
@@ -45,6 +49,8 @@ impl Strategy for Only {
 #[derive(Default)]
 pub(crate) struct Unreduced {
     path: Vec<(usize, Vec<usize>)>,
+    /// How many choices were made before the current schedule began.
+    given: usize,
     begun: bool,
 }
 
@@ -56,11 +62,16 @@ impl Strategy for Unreduced {
         while let Some((chosen, others)) = self.path.last_mut() {
             if let Some(next) = others.pop() {
                 *chosen = next;
+                self.given = self.path.len();
                 return true;
             }
             self.path.pop();
         }
         false
+    }
+
+    fn again(&mut self) {
+        self.path.truncate(self.given);
     }
 
     fn choose(&mut self, point: &Point<'_>, _: &Trace) -> usize {

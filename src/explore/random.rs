@@ -17,6 +17,8 @@ pub(crate) struct Random {
     /// The most steps that a schedule has had.
     steps: usize,
     priorities: Vec<usize>,
+    /// What they were when the current schedule began.
+    drawn: Vec<usize>,
     /// The steps before which the session in turn falls behind, and how far.
     changes: Vec<(usize, usize)>,
 }
@@ -29,6 +31,7 @@ impl Random {
             depth: depth.max(1),
             steps: sessions,
             priorities: Vec::new(),
+            drawn: Vec::new(),
             changes: Vec::new(),
         }
     }
@@ -38,9 +41,14 @@ impl Strategy for Random {
     fn begin(&mut self) -> bool {
         self.priorities = (self.depth..self.depth + self.sessions).collect();
         self.rng.shuffle(&mut self.priorities);
+        self.drawn.clone_from(&self.priorities);
         let steps = self.steps;
         self.changes = (1..self.depth).map(|low| (self.rng.usize(0..steps.max(1)), low)).collect();
         true
+    }
+
+    fn again(&mut self) {
+        self.priorities.clone_from(&self.drawn);
     }
 
     fn choose(&mut self, point: &Point<'_>, _: &Trace) -> usize {

@@ -29,6 +29,8 @@ pub(crate) struct Reduction {
     depth: usize,
     /// The first place whose races have not been looked at.
     fresh: usize,
+    /// How many choices were made before the current schedule began.
+    given: usize,
     /// All who stand at a gate sleep: the rest of this schedule is known.
     known: bool,
 }
@@ -48,6 +50,7 @@ impl Strategy for Reduction {
     fn begin(&mut self) -> bool {
         self.known = false;
         self.depth = 0;
+        self.given = 0;
         if !self.begun {
             self.begun = true;
             return true;
@@ -57,11 +60,22 @@ impl Strategy for Reduction {
             if let Some(&next) = next {
                 node.chosen = next;
                 self.fresh = self.path.len() - 1;
+                self.given = self.path.len();
                 return true;
             }
             self.path.pop();
         }
         false
+    }
+
+    fn again(&mut self) {
+        self.known = false;
+        self.depth = 0;
+        self.path.truncate(self.given);
+        // What came of the last of these choices is not known from any other run.
+        if let Some(Node { chosen, taken, .. }) = self.path.last_mut() {
+            taken.remove(chosen);
+        }
     }
 
     fn choose(&mut self, point: &Point<'_>, _: &Trace) -> usize {

@@ -7,7 +7,9 @@ use super::bounded::Bounded;
 use super::footprint::Footprint;
 use super::linear::{Order, fewest_preemptions, is_serial};
 use super::memory::{Diverged, Memory};
+use super::patience::Patience;
 use super::plain::{Only, Unreduced};
+use super::queue::{Overtaken, Queue, Waits};
 use super::random::Random;
 use super::reduction::Reduction;
 use super::strategy::{Point, Strategy};
@@ -53,6 +55,8 @@ pub struct Statistics {
     pub steps: usize,
     /// The most steps of one.
     pub longest: usize,
+    /// Runs that were begun again, because the server had let in somebody out of turn. They are no schedules of their own.
+    pub again: usize,
 }
 
 /// One schedule that was run.
@@ -99,6 +103,10 @@ pub struct Search {
     limits: Limits,
     started: Instant,
     memory: Memory,
+    queue: Queue,
+    patience: Patience,
+    /// The schedule that was begun last is to be run again.
+    unfinished: bool,
     choices: Vec<usize>,
     trace: Trace,
     signatures: HashSet<Vec<u32>>,
@@ -122,6 +130,9 @@ impl Search {
             limits,
             started: Instant::now(),
             memory: Memory::new(),
+            queue: Queue::default(),
+            patience: Patience::default(),
+            unfinished: false,
             choices: Vec::new(),
             trace: Trace::new(sessions),
             signatures: HashSet::new(),
@@ -136,23 +147,42 @@ impl Search {
             || self.limits.time.is_some_and(|most| self.started.elapsed() >= most);
         if enough {
             // The last schedule may have been the last of all.
-            self.exhausted = self.exhausted || !self.strategy.begin();
+            self.exhausted = self.exhausted || !self.unfinished && !self.strategy.begin();
             return false;
         }
-        if !self.strategy.begin() {
+        if !std::mem::take(&mut self.unfinished) && !self.strategy.begin() {
             self.exhausted = true;
             return false;
         }
         self.choices.clear();
         self.trace.truncate(0);
         self.memory.begin();
+        self.queue.begin();
         true
+    }
+
+    /// The run has strayed: the server has let in somebody out of turn, or, if that is not it, has gone another way than
+    /// before. Whether the same schedule is to be run again, from its beginning: `begin` comes next, not `end`.
+    pub fn again(&mut self, overtaken: Option<Overtaken>) -> bool {
+        if !self.patience.again(overtaken) {
+            return false;
+        }
+        self.statistics.again += 1;
+        self.strategy.again();
+        self.unfinished = true;
+        true
+    }
+
+    /// How often the current schedule has been begun again.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.patience.count()
     }
 
     /// Whose step is released next. `gates` says for each session with what it stands at its gate, if it does.
     /// `None` if nobody does.
     pub fn choose(&mut self, gates: &[Option<String>]) -> Result<Option<usize>, Diverged> {
-        self.memory.compare(gates, &self.choices)?;
+        self.memory.compare(gates, &self.choices, |session| self.queue.waits(session))?;
         let enabled: Vec<usize> =
             gates.iter().enumerate().filter(|(_, gate)| gate.is_some()).map(|(session, _)| session).collect();
         if enabled.is_empty() {
@@ -165,19 +195,25 @@ impl Search {
         Ok(Some(chosen))
     }
 
-    /// What came of the step that was released last: who else went on because of it, and what they all touched.
-    pub fn observe(&mut self, others: BTreeSet<usize>, footprint: Footprint) {
-        let Some(&session) = self.choices.last() else { return };
+    /// What came of the step that was released last: who else went on because of it, what they all touched, and who waits
+    /// now. An error if somebody was let in out of turn: then this run is worth nothing.
+    pub fn observe(&mut self, others: BTreeSet<usize>, footprint: Footprint, waits: &Waits) -> Result<(), Overtaken> {
+        let Some(&session) = self.choices.last() else { return Ok(()) };
+        if let Some(overtaken) = self.patience.first_of(self.queue.observe(session, waits)) {
+            return Err(overtaken);
+        }
         let mut involved = others;
         involved.insert(session);
         let event = Event { session, involved, footprint };
         self.strategy.observe(&event);
         self.trace.push(event);
+        Ok(())
     }
 
     /// The schedule has come to its end.
     pub fn end(&mut self) -> Execution {
         self.strategy.end(&self.trace);
+        self.patience.end();
         let redundant = !self.signatures.insert(self.trace.signature());
         self.statistics.schedules += 1;
         self.statistics.redundant += usize::from(redundant);

@@ -30,6 +30,8 @@ impl Point<'_> {
 pub(crate) trait Strategy: Send {
     /// Whether there is another schedule to run; it begins now.
     fn begin(&mut self) -> bool;
+    /// The schedule that has begun begins again: what was learnt of this run is forgotten.
+    fn again(&mut self);
     /// Whose step is released next.
     fn choose(&mut self, point: &Point<'_>, so_far: &Trace) -> usize;
     /// What came of it.

@@ -26,7 +26,7 @@ fn finding((kind, about, schedule, preemptions, seen, report): &Told<'_>) -> Fin
 #[pymethods]
 impl PyExplorationFaces {
     #[new]
-    #[pyo3(signature = (sessions, findings, *, schedules, redundant, steps, complete, extent, contended, elapsed))]
+    #[pyo3(signature = (sessions, findings, *, schedules, redundant, steps, again, complete, extent, contended, elapsed))]
     #[expect(clippy::too_many_arguments, reason = "they are those of a Python function")]
     #[expect(clippy::needless_pass_by_value, reason = "what comes from Python is the function's own")]
     fn new(
@@ -35,13 +35,25 @@ impl PyExplorationFaces {
         schedules: usize,
         redundant: usize,
         steps: usize,
+        again: usize,
         complete: bool,
         extent: String,
         contended: bool,
         elapsed: f64,
     ) -> Self {
         let findings = findings.iter().map(finding).collect();
-        Self(Exploration { sessions, findings, schedules, redundant, steps, complete, extent, contended, elapsed })
+        Self(Exploration {
+            sessions,
+            findings,
+            schedules,
+            redundant,
+            steps,
+            again,
+            complete,
+            extent,
+            contended,
+            elapsed,
+        })
     }
 
     /// What came of it, in one line.

@@ -7,9 +7,8 @@ use pyo3::prelude::*;
 
 use super::report::PyReport;
 use super::together::{PyTogether, completed, seconds};
-use crate::explore::{Diverged, Execution, Limits, Mode, Search};
-use crate::report::{SessionReport, Statement};
-use crate::together::{Explorer, Lore};
+use crate::explore::{Limits, Mode, Order, Search};
+use crate::together::{Explorer, Lore, Strayed};
 
 /// What one schedule came to, besides its report.
 #[pyclass(name = "Ran", module = "django_lockstep._core", frozen, get_all)]
@@ -22,8 +21,12 @@ pub(super) struct PyRan {
     serial: Option<Vec<usize>>,
     /// The tables and sequences that were written, if that is known.
     written: Option<Vec<String>>,
+    /// The server has let in somebody out of turn: the run is no part of the search, and the same schedule comes next.
+    again: bool,
     /// Session, its own step, and the statement there before and now.
     diverged: Option<(usize, usize, Option<String>, Option<String>)>,
+    /// The server has done so every time: who was overtaken, by whom, and in how many runs of the schedule.
+    overtaken: Option<(usize, Option<usize>, usize)>,
 }
 
 /// A search over the schedules of some sessions.
@@ -83,29 +86,37 @@ impl PySearch {
             let (search, lore) = &mut *both;
             let mut explorer = Explorer::new(search, lore, self.names.len(), together.pause());
             let told = together.search(&self.names, start, &mut explorer, timeout, line, leash)?;
-            let refused = |session: &SessionReport| session.statements.last().is_some_and(is_refused);
-            explorer.finish(&told.report.sessions.iter().map(refused).collect::<Vec<_>>());
-            let (failure, diverged) = (explorer.first_failure(), explorer.take_diverged());
+            explorer.finish(&told.report.sessions);
+            let (failure, strayed) = (explorer.first_failure(), explorer.take_strayed());
             let written = explorer.written();
-            Ok((told, Ended { execution: search.end(), failure, diverged, written }))
+            let mut ended = Ended { written, ..Ended::default() };
+            match strayed {
+                None => {
+                    let execution = search.end();
+                    ended.simplest = execution.simplest(failure);
+                    ended.serial = execution.serial_order();
+                }
+                Some(strayed) => ended.stray(strayed, search),
+            }
+            Ok((told, ended))
         })?;
-        let Ended { execution, failure, diverged, written } = ended;
-        let simplest = execution.simplest(failure);
         Ok(PyRan {
             report: Py::new(py, completed(told, collect)?)?,
-            order: simplest.sessions,
-            preemptions: simplest.preemptions,
-            serial: execution.serial_order(),
-            written,
-            diverged: diverged.map(|diverged| (diverged.session, diverged.step, diverged.before, diverged.now)),
+            order: ended.simplest.sessions,
+            preemptions: ended.simplest.preemptions,
+            serial: ended.serial,
+            written: ended.written,
+            again: ended.again,
+            diverged: ended.diverged,
+            overtaken: ended.overtaken,
         })
     }
 
-    /// Schedules run, of these equivalent to an earlier one, and steps released.
+    /// Schedules run, of these equivalent to an earlier one, steps released, and runs that were begun again.
     #[getter]
-    fn statistics(&self) -> (usize, usize, usize) {
+    fn statistics(&self) -> (usize, usize, usize, usize) {
         let statistics = self.search.lock().unwrap_or_else(PoisonError::into_inner).0.statistics();
-        (statistics.schedules, statistics.redundant, statistics.steps)
+        (statistics.schedules, statistics.redundant, statistics.steps, statistics.again)
     }
 
     /// Whether every inequivalent schedule was run.
@@ -122,13 +133,36 @@ impl PySearch {
 }
 
 /// How a schedule came to its end.
+#[derive(Default)]
 struct Ended {
-    execution: Execution,
-    failure: Option<usize>,
-    diverged: Option<Diverged>,
+    simplest: Order,
+    serial: Option<Vec<usize>>,
     written: Option<Vec<String>>,
+    again: bool,
+    diverged: Option<(usize, usize, Option<String>, Option<String>)>,
+    overtaken: Option<(usize, Option<usize>, usize)>,
 }
 
-fn is_refused(statement: &Statement) -> bool {
-    statement.sqlstate.is_some() || statement.finished.is_none()
+impl Ended {
+    /// It did not: it left its way.
+    fn stray(&mut self, strayed: Strayed, search: &mut Search) {
+        let of_the_code = strayed.is_of_the_code();
+        let overtaken = match &strayed {
+            Strayed::Overtaken(overtaken) => Some(*overtaken),
+            Strayed::Diverged(_) => None,
+        };
+        self.again = !of_the_code && search.again(overtaken);
+        if self.again {
+            return;
+        }
+        match strayed {
+            Strayed::Diverged(diverged) if of_the_code => {
+                self.diverged = Some((diverged.session, diverged.step, diverged.before, diverged.now));
+            }
+            Strayed::Diverged(diverged) => self.overtaken = Some((diverged.session, None, search.attempts())),
+            Strayed::Overtaken(overtaken) => {
+                self.overtaken = Some((overtaken.session.0, Some(overtaken.by.0), search.attempts()));
+            }
+        }
+    }
 }

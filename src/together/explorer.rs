@@ -7,7 +7,8 @@ use super::ledger::Ledger;
 use super::manner::Manner;
 use crate::engine::schedule::{Board, Decision, Foothold, Schedule, Standing};
 use crate::engine::{Reach, SessionId, Step, StepKind};
-use crate::explore::{Diverged, Footprint, Search};
+use crate::explore::{Diverged, Footprint, Overtaken, Search, Waits};
+use crate::report::{SessionReport, Statement};
 
 /// A session that tells when the server has looked for a deadlock is waited for, unless it is silent for so long.
 const CHECK_PATIENCE: Duration = Duration::from_secs(1);
@@ -27,6 +28,23 @@ impl Lore {
     #[must_use]
     pub fn new(deferred: Vec<(String, String)>) -> Self {
         Self { deferred, ..Self::default() }
+    }
+}
+
+/// How a run has left the way that its schedule was to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Strayed {
+    /// The server has let in somebody out of turn.
+    Overtaken(Overtaken),
+    /// The sessions stand in another way than before.
+    Diverged(Diverged),
+}
+
+impl Strayed {
+    /// Whether it is the code that has gone another way, and not the server.
+    #[must_use]
+    pub fn is_of_the_code(&self) -> bool {
+        matches!(self, Self::Diverged(Diverged { waits: false, .. }))
     }
 }
 
@@ -50,7 +68,7 @@ pub struct Explorer<'a> {
     now: Option<(Vec<Standing>, Vec<Foothold>)>,
     events: usize,
     first_failure: Option<usize>,
-    diverged: Option<Diverged>,
+    strayed: Option<Strayed>,
     written: BTreeSet<String>,
     unbounded: bool,
 }
@@ -72,19 +90,26 @@ impl<'a> Explorer<'a> {
             now: None,
             events: 0,
             first_failure: None,
-            diverged: None,
+            strayed: None,
             written: BTreeSet::new(),
             unbounded: false,
         }
     }
 
-    /// The run is over: what its last step came to is taken down. `failed` says whose did fail.
-    pub fn finish(&mut self, failed: &[bool]) {
+    /// The run is over: what its last step came to is taken down.
+    pub fn finish(&mut self, told: &[SessionReport]) {
+        if self.strayed.is_some() {
+            return;
+        }
         let sessions = self.steps.len();
+        let began = Instant::now();
+        let last = |session: &SessionReport| session.statements.last().cloned();
+        let end = |session| last(session)?.finished.and_then(|at| Duration::try_from_secs_f64(at).ok());
+        let is_refused = |last: &Statement| last.sqlstate.is_some() || last.finished.is_none();
         let board = Board {
             standings: vec![Standing::Left; sessions],
-            finished: vec![None; sessions],
-            failed: failed.to_vec(),
+            finished: told.iter().map(|session| Some(began + end(session)?)).collect(),
+            failed: told.iter().map(|session| last(session).is_some_and(|last| is_refused(&last))).collect(),
             isolation: self.levels.clone(),
         };
         self.observe(&board, vec![Foothold::default(); sessions], false);
@@ -96,9 +121,9 @@ impl<'a> Explorer<'a> {
         self.first_failure
     }
 
-    /// Where the sessions went another way than before.
-    pub fn take_diverged(&mut self) -> Option<Diverged> {
-        self.diverged.take()
+    /// Where the run has left its way.
+    pub fn take_strayed(&mut self) -> Option<Strayed> {
+        self.strayed.take()
     }
 
     /// The tables and sequences that the run has written, if that is known.
@@ -147,9 +172,36 @@ impl<'a> Explorer<'a> {
             involved.extend(others);
         }
         self.events += 1;
-        self.search.observe(involved, footprint);
+        let waits = self.waits(board, &waiting, &now);
+        if let Err(overtaken) = self.search.observe(involved, footprint, &waits) {
+            self.stray(Strayed::Overtaken(overtaken));
+        }
         self.waited = waiting;
         self.before = now;
+    }
+
+    /// Who waits for whom now, and who has waited and how that ended.
+    fn waits(&self, board: &Board, waiting: &[bool], now: &[Foothold]) -> Waits {
+        let sessions = 0..self.steps.len();
+        let ahead = sessions.clone().filter(|&session| waiting[session]);
+        let released = || sessions.clone().filter(|&session| self.waited[session] && !waiting[session]);
+        let alone = |session: &usize| {
+            !board.failed[*session] && self.steps[*session].as_ref().is_some_and(|step| step.kind == StepKind::Alone)
+        };
+        let mut through: Vec<usize> = released().filter(alone).collect();
+        through.sort_by_key(|&session| board.finished[session]);
+        Waits {
+            ahead: ahead.map(|session| (session, now[session].blocked_by.iter().copied().collect())).collect(),
+            unqueued: (0..waiting.len()).filter(|&session| waiting[session] && !now[session].queued).collect(),
+            through,
+            failed: released().filter(|&session| board.failed[session]).collect(),
+        }
+    }
+
+    /// What comes now is no part of the search.
+    fn stray(&mut self, strayed: Strayed) {
+        self.strayed = Some(strayed);
+        self.unbounded = true;
     }
 
     /// What a session's step has touched, and what its transaction comes to by it.
@@ -247,8 +299,11 @@ impl<'a> Explorer<'a> {
 
 impl Schedule for Explorer<'_> {
     fn next(&mut self, board: &Board) -> Decision {
-        if self.diverged.is_some() {
-            return Decision::GiveUp;
+        match &self.strayed {
+            Some(strayed) if strayed.is_of_the_code() => return Decision::GiveUp,
+            // It is sooner over when nobody is cut off.
+            Some(_) => return board.first_at_gate().map_or(Decision::Rest, Decision::Release),
+            None => {}
         }
         self.levels.clone_from(&board.isolation);
         if let Some(chosen) = self.pending {
@@ -264,6 +319,9 @@ impl Schedule for Explorer<'_> {
                 self.observe(board, footholds, true);
             } else {
                 self.observe(board, vec![Foothold::default(); self.steps.len()], false);
+            }
+            if self.strayed.is_some() {
+                return self.next(board);
             }
         }
         if board.first_at_gate().is_some()
@@ -286,8 +344,8 @@ impl Schedule for Explorer<'_> {
             }
             Ok(None) => Decision::Rest,
             Err(diverged) => {
-                self.diverged = Some(diverged);
-                Decision::GiveUp
+                self.stray(Strayed::Diverged(diverged));
+                self.next(board)
             }
         }
     }

@@ -9,7 +9,7 @@ mod manner;
 mod order;
 mod pace;
 
-pub use explorer::{Explorer, Lore};
+pub use explorer::{Explorer, Lore, Strayed};
 pub use order::{Given, Turns};
 pub use pace::Paced;
 

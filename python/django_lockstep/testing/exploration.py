@@ -57,6 +57,8 @@ class Exploration:
     """How many of them turned out equivalent to an earlier one."""
     steps: int = 0
     """How many steps were released in all of them."""
+    again: int = 0
+    """How many runs were begun again besides, because the server had let in a session out of turn."""
     complete: bool = False
     """Whether every inequivalent schedule was run."""
     stopped: str | None = None
@@ -136,6 +138,7 @@ class Exploration:
             schedules=self.schedules,
             redundant=self.redundant,
             steps=self.steps,
+            again=self.again,
             complete=self.complete,
             extent=self.extent,
             contended=self.contended,

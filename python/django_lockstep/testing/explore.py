@@ -54,7 +54,7 @@ def explore(
         invariant: Called after every schedule; it is broken if this raises or returns ``False``.
         preemptions: Only schedules with at most so many preemptions, fewest first.
         max_schedules: Stop after so many schedules; left out, after 10,000, or as ``--lockstep-max-schedules`` says.
-            ``math.inf`` for no limit.
+            ``math.inf`` for no limit. A run that is begun again is none.
         max_seconds: Stop after so many seconds; left out, after 60. ``math.inf`` for no limit.
         using: The database alias. It must be a test database: its tables are written.
         only: One schedule, such as a finding's: ``"A B A B"``.
@@ -66,7 +66,8 @@ def explore(
     Raises:
         UsageError: The arguments make no sense.
         Refused: Not a test database, or an open ``atomic()``.
-        Nondeterministic: The same beginning led a callable to another statement than before.
+        Nondeterministic: The same beginning led a callable to another statement than before; or the server would not
+            let sessions have a row as they had come.
     """
     return search(
         callables,

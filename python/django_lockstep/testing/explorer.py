@@ -102,7 +102,9 @@ class Explorer:
         try:
             with Progress() as progress:
                 while not enough and search.begin():
-                    self.take_down(self.run(search))
+                    ran = self.run(search)
+                    if not ran.again:
+                        self.take_down(ran)
                     progress.advance(search.statistics[0], len(self.found))
                     enough = any(finding.kind in until for finding in self.found.values())
             if not enough and and_then is not None:
@@ -113,13 +115,14 @@ class Explorer:
                 self.found = {key: self.shown(finding) for key, finding in self.found.items()}
         finally:
             self.state.restore()
-        schedules, redundant, steps = search.statistics
+        schedules, redundant, steps, again = search.statistics
         complete = search.complete and not self.hung and not self.cut
         return Exploration(
             findings=tuple(self.found.values()),
             schedules=schedules,
             redundant=redundant,
             steps=steps,
+            again=again,
             complete=complete,
             stopped=None if complete else self.stopped(search, bounds, only, enough=enough),
             contended=self.contended,
@@ -168,6 +171,20 @@ class Explorer:
                 self.setup()
         self.state.compare_from()
 
+    def run_only(
+        self,
+        order: Sequence[int],
+        names: Sequence[str] | None = None,
+        more: tuple[Ensemble, Callable[[], Any]] | None = None,
+    ) -> Ran:
+        """Run one schedule beside the search."""
+        search = self.search_within(Bounds(), tuple(order), names)
+        while search.begin():
+            ran = self.run(search, more)
+            if not ran.again:
+                return ran
+        raise AssertionError("a schedule without limits is run until it has come to its end")
+
     def run(self, search: Search, more: tuple[Ensemble, Callable[[], Any]] | None = None) -> Ran:
         """Run the schedule that has begun; ``more``: in another ensemble, with one more callable."""
         ensemble = self.ensemble
@@ -189,6 +206,8 @@ class Explorer:
             raise (OtherVictim if self.deadlocked or ran.report.deadlocked else Nondeterministic)(
                 _diverged(ensemble.names, *ran.diverged)
             )
+        if ran.overtaken is not None:
+            raise Nondeterministic(_overtaken(ensemble.names, *ran.overtaken))
         return ran
 
     def take_down(self, ran: Ran) -> None:
@@ -276,9 +295,7 @@ class Explorer:
 
     def serially(self, order: Sequence[int]) -> Ran:
         """Run the callables one after the other."""
-        search = self.search_within(Bounds(), tuple(number for number in order for _ in range(_MOST_STEPS)))
-        search.begin()
-        return self.run(search)
+        return self.run_only([number for number in order for _ in range(_MOST_STEPS)])
 
     def shown(self, finding: Finding) -> Finding:
         """Return the finding with the run of its own schedule, where that comes to the same."""
@@ -286,9 +303,7 @@ class Explorer:
         numbers = {letter(number): number for number in range(len(self.callables))}
         if finding.kind in {"hang", "hidden_deadlock"} or not numbers.keys() >= set(words):
             return finding
-        search = self.search_within(Bounds(), tuple(numbers[word] for word in words))
-        search.begin()
-        report = self.run(search).report
+        report = self.run_only([numbers[word] for word in words]).report
         return replace(finding, report=report) if _ends(report) == _ends(finding.report) else finding
 
     def add(
@@ -315,9 +330,16 @@ def _diverged(names: Sequence[str], session: int, step: int, before: str | None,
     return (
         f"The same beginning of a schedule led session {names[session]} to something else than before, at its step "
         f"{step + 1}: {before or 'no statement'} before, {now or 'no statement'} now. Take out of the callable what no "
-        "schedule decides (a clock, a random number, the order of a set), or fix it by a seed. Where three sessions "
-        "or more wait for one row it may be PostgreSQL's choice, which promises no order in which they get it: then "
-        "explore fewer sessions at once."
+        "schedule decides (a clock, a random number, the order of a set), or fix it by a seed."
+    )
+
+
+def _overtaken(names: Sequence[str], session: int, by: int | None, runs: int) -> str:
+    before = f"let {names[by]} in before" if by is not None else "sometimes let in, and sometimes not,"
+    return (
+        f"PostgreSQL {before} session {names[session]}, or another one out of the order in which they came, in each of "
+        f"{runs:,} runs of the same schedule. It promises no order among those that wait for one row, and the more "
+        "there are, the seldomer it is that one. Explore fewer sessions at once, or on a machine that is less busy."
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from django_lockstep.testing.explorer import Bounds
 from django_lockstep.testing.names import letter
 from django_lockstep.testing.row_gate import NAME, Meeting, Row, compact, holder, meetings
 
@@ -36,9 +35,7 @@ def _run(explorer: Explorer, ensemble: Ensemble, meeting: Meeting) -> None:
     state = explorer.state
     gate = holder(meeting.row, state.keys[meeting.row.table], state.using)
     order = meeting.order(len(explorer.callables))
-    search = explorer.search_within(Bounds(), order, ensemble.names)
-    search.begin()
-    ran = explorer.run(search, (ensemble, gate))
+    ran = explorer.run_only(order, ensemble.names, (ensemble, gate))
     explorer.take_down_deadlock(ran, meeting.spelt(letter))
 
 

@@ -223,7 +223,9 @@ impl<'a> Run<'a> {
                     Decision::GiveUp => return Ok(Ending::GivenUp),
                     Decision::Look => match self.footholds()? {
                         Ok(footholds) => {
-                            schedule.see(&board, footholds);
+                            if let Some(footholds) = footholds {
+                                schedule.see(&board, footholds);
+                            }
                             continue;
                         }
                         Err(ending) => return Ok(ending),

@@ -1,8 +1,11 @@
 //! A server in memory: rows with locks of four strengths, first come first served; the last to close a cycle is aborted.
+//! It can be told to serve whoever comes first to the counter instead, as PostgreSQL does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::explore::{Execution, Footprint, Limits, Lock, Mode, Object, RowLock, Rows, Search, Statistics};
+use fastrand::Rng;
+
+use crate::explore::{Execution, Footprint, Limits, Lock, Mode, Object, RowLock, Rows, Search, Statistics, Waits};
 
 /// Which row a step wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,9 @@ pub(super) struct Server {
     /// What the current release has touched, and who took part.
     footprint: Footprint,
     involved: BTreeSet<usize>,
+    failed: BTreeSet<usize>,
+    /// Who is woken is left to chance.
+    chance: Option<Rng>,
 }
 
 fn mix(one: u64, other: u64) -> u64 {
@@ -77,7 +83,20 @@ impl Server {
             queues: vec![Vec::new(); ROWS],
             footprint: Footprint::default(),
             involved: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            chance: None,
         }
+    }
+
+    /// One that lets in whoever comes first, of those that it has woken.
+    pub(super) fn unfair(program: &Program, chance: &mut Rng) -> Self {
+        Self { chance: Some(chance.fork()), ..Self::new(program) }
+    }
+
+    pub(super) fn waits(&self) -> Waits {
+        let waiting = (0..self.sessions.len()).filter(|&id| self.sessions[id].pending.is_some());
+        let ahead = waiting.map(|id| (id, self.waits_for(id).into_iter().collect())).collect();
+        Waits { ahead, failed: self.failed.clone(), ..Waits::default() }
     }
 
     pub(super) fn gates(&self) -> Vec<Option<String>> {
@@ -97,6 +116,7 @@ impl Server {
     pub(super) fn release(&mut self, id: usize) -> (BTreeSet<usize>, Footprint) {
         self.footprint = Footprint::default();
         self.involved = BTreeSet::from([id]);
+        self.failed.clear();
         let op = self.program[id][self.sessions[id].place].clone();
         match op {
             Op::Think => self.sessions[id].place += 1,
@@ -150,15 +170,22 @@ impl Server {
         self.in_the_way(id, row, lock).is_empty()
     }
 
+    /// Who holds a conflicting lock.
+    fn holders(&self, id: usize, row: usize, lock: RowLock) -> impl Iterator<Item = usize> + '_ {
+        let holds = move |session: &Session| session.held.get(&row).is_some_and(|held| held.conflicts(lock));
+        self.sessions
+            .iter()
+            .enumerate()
+            .filter(move |(other, session)| *other != id && holds(session))
+            .map(|(id, _)| id)
+    }
+
     /// Who holds a conflicting lock or asked for one before.
     fn in_the_way(&self, id: usize, row: usize, lock: RowLock) -> Vec<usize> {
-        let holders =
-            self.sessions.iter().enumerate().filter(|(other, session)| {
-                *other != id && session.held.get(&row).is_some_and(|held| held.conflicts(lock))
-            });
+        let holders = self.holders(id, row, lock);
         let ahead = self.queues[row].iter().take_while(|(other, _)| *other != id);
         let ahead = ahead.filter(|(_, wanted)| wanted.conflicts(lock)).map(|(other, _)| *other);
-        holders.map(|(other, _)| other).chain(ahead).collect()
+        holders.chain(ahead).collect()
     }
 
     /// Takes what the session's step wants, until it has to wait.
@@ -223,6 +250,7 @@ impl Server {
         }
         self.sessions[id].pending = None;
         self.sessions[id].aborted = true;
+        self.failed.insert(id);
         self.let_go(id);
     }
 
@@ -230,6 +258,17 @@ impl Server {
         self.sessions[id].written.clear();
         for (row, lock) in std::mem::take(&mut self.sessions[id].held) {
             self.footprint.frees.insert(locked(row, lock));
+            self.crowd(row);
+        }
+    }
+
+    /// Those for whom a row is free now come to the counter in any order.
+    fn crowd(&mut self, row: usize) {
+        let free = |(id, lock): &(usize, RowLock)| self.holders(*id, row, *lock).next().is_none();
+        let (mut woken, others): (Vec<_>, Vec<_>) = self.queues[row].iter().copied().partition(free);
+        if let Some(chance) = &mut self.chance {
+            chance.shuffle(&mut woken);
+            self.queues[row] = woken.into_iter().chain(others).collect();
         }
     }
 
@@ -266,13 +305,25 @@ pub(super) fn explore(program: &Program, mode: Mode) -> Explored {
 }
 
 pub(super) fn explore_within(program: &Program, mode: Mode, limits: Limits) -> Explored {
+    explore_on(program, mode, limits, || Server::new(program))
+}
+
+pub(super) fn explore_on(
+    program: &Program,
+    mode: Mode,
+    limits: Limits,
+    mut server: impl FnMut() -> Server,
+) -> Explored {
     let mut search = Search::new(program.len(), mode, limits);
     let mut executions = Vec::new();
-    while search.begin() {
-        let mut server = Server::new(program);
+    'schedules: while search.begin() {
+        let mut server = server();
         while let Some(id) = search.choose(&server.gates()).unwrap() {
             let (involved, footprint) = server.release(id);
-            search.observe(involved, footprint);
+            if let Err(overtaken) = search.observe(involved, footprint, &server.waits()) {
+                assert!(search.again(Some(overtaken)), "{overtaken:?}");
+                continue 'schedules;
+            }
         }
         executions.push((search.end(), server.outcome()));
     }

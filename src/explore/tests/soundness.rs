@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fastrand::Rng;
 use proptest::prelude::*;
 
-use super::model::{Op, Outcome, Program, ROWS, Server, Target, all_orders, explore};
-use crate::explore::{Limits, Mode, RowLock, Search};
+use super::model::{Explored, Op, Outcome, Program, ROWS, Server, Target, all_orders, explore, explore_on};
+use crate::explore::{Limits, Mode, RowLock, Search, Statistics};
 
 fn target() -> impl Strategy<Value = Target> {
     prop_oneof![4 => (0..ROWS).prop_map(Target::Row), 1 => Just(Target::AsRead)]
@@ -48,7 +49,7 @@ fn signature(program: &Program, order: &[usize]) -> Vec<u32> {
     let mut server = Server::new(program);
     while let Some(id) = search.choose(&server.gates()).unwrap() {
         let (involved, footprint) = server.release(id);
-        search.observe(involved, footprint);
+        search.observe(involved, footprint, &server.waits()).unwrap();
     }
     search.end().trace.signature()
 }
@@ -62,7 +63,74 @@ proptest! {
         let reduced = explore(&program, Mode::All);
         prop_assert!(reduced.complete);
         prop_assert_eq!(reduced.outcomes, all);
+        prop_assert_eq!(reduced.statistics.again, 0);
     }
+}
+
+/// Three or four that want the same rows, most of the time.
+fn crowd() -> impl Strategy<Value = Program> {
+    let op = prop_oneof![
+        4 => prop::collection::vec((0..2_usize).prop_map(Target::Row), 1..3).prop_map(Op::Write),
+        1 => (Just(vec![Target::Row(0)]), strength()).prop_map(|(rows, lock)| Op::Lock(rows, lock)),
+        1 => Just(Op::Read(Target::Row(1))),
+    ];
+    let session = |most: usize| {
+        prop::collection::vec(op.clone(), 1..=most).prop_map(|mut ops| {
+            ops.push(Op::Commit);
+            ops
+        })
+    };
+    prop_oneof![
+        3 => prop::collection::vec(session(2), 3..=3),
+        1 => prop::collection::vec(session(1), 4..=4),
+    ]
+}
+
+proptest! {
+    #![proptest_config(config(60))]
+
+    #[test]
+    fn a_server_that_lets_in_whoever_comes_is_searched_like_one_that_keeps_the_order(program in crowd(), seed: u64) {
+        let mut chance = Rng::with_seed(seed);
+        for mode in [Mode::All, Mode::Preemptions(1)] {
+            let fair = explore(&program, mode.clone());
+            let unfair = explore_on(&program, mode, Limits::default(), || Server::unfair(&program, &mut chance));
+            let choices = |explored: &Explored| -> Vec<Vec<usize>> {
+                explored.executions.iter().map(|(execution, _)| execution.choices.clone()).collect()
+            };
+            prop_assert_eq!(choices(&unfair), choices(&fair));
+            prop_assert_eq!(&unfair.outcomes, &fair.outcomes);
+            prop_assert_eq!(unfair.complete, fair.complete);
+            prop_assert_eq!(Statistics { again: 0, ..unfair.statistics }, fair.statistics);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(20))]
+
+    #[test]
+    fn so_is_it_in_every_other_mode(program in crowd(), seed: u64) {
+        let mut chance = Rng::with_seed(seed);
+        let limits = Limits { schedules: Some(40), time: None };
+        for mode in [Mode::Unreduced, Mode::Random { seed, depth: 3 }, Mode::Only(vec![0, 1, 2, 0, 1, 2])] {
+            let fair = explore_on(&program, mode.clone(), limits, || Server::new(&program));
+            let unfair = explore_on(&program, mode, limits, || Server::unfair(&program, &mut chance));
+            prop_assert_eq!(unfair.outcomes, fair.outcomes);
+            prop_assert_eq!(Statistics { again: 0, ..unfair.statistics }, fair.statistics);
+        }
+    }
+}
+
+/// Four that want one row: three wait at once, and mostly they are not let in as they came.
+#[test]
+fn four_that_want_one_row_are_searched_to_the_end() {
+    let program = vec![vec![Op::Write(vec![Target::Row(0)]), Op::Commit]; 4];
+    let mut chance = Rng::with_seed(1);
+    let unfair = explore_on(&program, Mode::All, Limits::default(), || Server::unfair(&program, &mut chance));
+    // The orders in which they write, times the ways in which each begins before or after those before it have ended.
+    assert_eq!((unfair.complete, unfair.statistics.schedules, unfair.outcomes.len()), (true, 24 * 14, 24));
+    assert!(unfair.statistics.again > 100);
 }
 
 proptest! {

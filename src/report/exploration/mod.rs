@@ -40,6 +40,8 @@ pub struct Exploration {
     pub redundant: usize,
     /// How many steps were released in all of them.
     pub steps: usize,
+    /// How many runs were begun again besides, because the server had let in a session out of turn.
+    pub again: usize,
     /// Whether every inequivalent schedule was run.
     pub complete: bool,
     /// How much was run, in words: `6 schedules, all that can differ`.
@@ -70,7 +72,11 @@ impl Exploration {
     /// What to know besides, a sentence each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        if self.contended { Vec::new() } else { vec![NEVER_MET.to_owned()] }
+        let again = (self.again > 0).then(|| {
+            let runs = if self.again == 1 { "One run was".to_owned() } else { format!("{} runs were", self.again) };
+            format!("{runs} begun again: PostgreSQL had let in a session before one that had come to wait earlier.")
+        });
+        (!self.contended).then(|| NEVER_MET.to_owned()).into_iter().chain(again).collect()
     }
 
     /// As JSON, indented by two spaces.
