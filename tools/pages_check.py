@@ -36,8 +36,8 @@ addEventListener("load", () => setTimeout(() => {{
 </script>"""
 
 
-def missing_names(site: Path) -> list[str]:
-    """Return the public names that the reference has no place for."""
+def names(site: Path) -> list[str]:
+    """Return the public names that the reference has no place for, and the private ones that it shows."""
     page = (site / "reference" / "api.html").read_text(encoding="utf-8")
     found = []
     for name in MODULES:
@@ -47,7 +47,11 @@ def missing_names(site: Path) -> list[str]:
     for name, thing in vars(errors).items():
         if inspect.isclass(thing) and f'id="{errors.__name__}.{name}"' not in page:
             found.append(f"{errors.__name__}.{name}")
-    return [f"reference/api.html lacks {each}." for each in found]
+    private = sorted(set(re.findall(r">(_[A-Z]\w+)<", page)))
+    return [
+        *(f"reference/api.html lacks {each}." for each in found),
+        *(f"reference/api.html shows {each}, which nobody can look up there." for each in private),
+    ]
 
 
 def of_page(site: Path, page: Path) -> list[str]:
@@ -93,7 +97,7 @@ def main() -> int:
     pages = sorted(
         page for page in site.rglob("*.html") if not page.relative_to(site).parts[0].startswith("_")
     )
-    found = missing_names(site)
+    found = names(site)
     for page in pages:
         found += of_page(site, page)
     if shutil.which("chromium"):

@@ -85,6 +85,8 @@ def resolve(
     """Lead from where a name is defined to where it is public; what is public nowhere stays without a link."""
     target = node.get("reftarget", "")
     place, _, name = target.rpartition(".")
+    if values := _literals().get(name):
+        return nodes.Text(values) if isinstance(text, nodes.Text) else type(text)("", values)
     if not place.startswith("django_lockstep"):
         return None
     for module in PUBLIC:
@@ -92,8 +94,6 @@ def resolve(
             shown = nodes.Text(name) if isinstance(text, nodes.Text) else type(text)("", name)
             python, at = env.get_domain("py"), f"{module}.{name}"
             return python.resolve_xref(env, node["refdoc"], app.builder, "obj", at, node, shown)
-    if values := _literals().get(name):
-        return nodes.Text(values) if isinstance(text, nodes.Text) else type(text)("", values)
     return text if hasattr(importlib.import_module(place), name) else None
 
 
