@@ -59,13 +59,12 @@ def test_once_there_is_a_release_the_pages_install_it(tree: Path) -> None:
 
 
 def test_pages_from_before_the_first_release_are_complained_of(tree: Path) -> None:
-    release_prepare.prepare("7.8.9", TODAY, tree)
     page = tree / "docs" / "start" / "install.md"
-    page.write_text(
-        page.read_text(encoding="utf-8") + "## Until the first release\n\nX\n\n## Y\n", encoding="utf-8"
-    )
-    (complaint,) = release_check.complaints("7.8.9", tree)
-    assert "install.md speaks of a time before any release" in complaint
+    page.write_text("# Install\n\n## Until the first release\n\nWait.\n\n## Versions\n", encoding="utf-8")
+    complaint = "install.md speaks of a time before any release"
+    assert any(complaint in each for each in release_check.complaints("7.8.9", tree))
+    page.write_text("# Install\n\n## Versions\n", encoding="utf-8")
+    assert not any(complaint in each for each in release_check.complaints("7.8.9", tree))
 
 
 def test_a_version_is_prepared_and_then_nothing_is_amiss(tree: Path) -> None:
