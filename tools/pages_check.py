@@ -1,8 +1,9 @@
 """`pages_check.py FOLDER`: whether the built site is whole. Says everything that is not.
 
 Every public name has its place in the reference; nothing is left of a directive that was not understood; no page loads
-anything from elsewhere; and in a real browser, as wide as a telephone and as a screen, no page is wider than that, and
-the search finds what is there, without a server. Without Chromium the last part is left out, visibly.
+anything from elsewhere; and in a real browser, as wide as a telephone and as a screen, nothing is wider than its place
+but what scrolls by itself (code, tables), and the search finds what is there, without a server. Without Chromium the
+last part is left out, visibly.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ FLAGS = [
 MEASURE = """<!doctype html><body style="margin:0">{frames}<script>
 addEventListener("load", () => setTimeout(() => {{
   const told = [...document.querySelectorAll("iframe")].map((frame) => {{
-    const page = frame.contentDocument.documentElement;
-    return [frame.dataset.name, page.scrollWidth, frame.contentDocument.querySelectorAll("ul.search li").length];
+    const page = frame.contentDocument;
+    const parts = [...page.querySelectorAll("html, body, .page, .main, .content")];
+    const over = Math.max(...parts.map((part) => part.scrollWidth - part.clientWidth));
+    return [frame.dataset.name, over, page.querySelectorAll("ul.search li").length];
   }});
   document.body.innerHTML = "<pre>" + JSON.stringify(told) + "</pre>";
 }}, {wait}));
@@ -63,6 +66,12 @@ def of_page(site: Path, page: Path) -> list[str]:
     return found + [f"{name} loads {each}." for each in loads]
 
 
+def of_style(site: Path, sheet: Path) -> list[str]:
+    """Return what a style sheet loads from elsewhere."""
+    loads = re.findall(r"(?:url\(|@import\s+)[\"']?(https?:[^\"')\s]*)", sheet.read_text(encoding="utf-8"))
+    return [f"{sheet.relative_to(site)} loads {each}." for each in loads]
+
+
 def in_browser(site: Path, pages: list[Path], width: int) -> list[str]:
     """Return what is wrong with the pages in a window of this width."""
     addresses = {str(page.relative_to(site)): page.as_uri() for page in pages}
@@ -83,9 +92,9 @@ def in_browser(site: Path, pages: list[Path], width: int) -> list[str]:
     if told is None:
         return [f"Chromium said nothing: {done.stderr[-500:]}"]
     found = []
-    for name, wide, hits in json.loads(html.unescape(told[1])):
-        if wide > width:
-            found.append(f"{name} is {wide} pixels wide in a window of {width}.")
+    for name, over, hits in json.loads(html.unescape(told[1])):
+        if over > 0:
+            found.append(f"{name} is {over} pixels wider than its place in a window of {width}.")
         if name.startswith("the search") and not hits:
             found.append(f"{name} finds nothing.")
     return found
@@ -100,6 +109,8 @@ def main() -> int:
     found = names(site)
     for page in pages:
         found += of_page(site, page)
+    for sheet in sorted(site.rglob("*.css")):
+        found += of_style(site, sheet)
     if shutil.which("chromium"):
         for width in WIDTHS:
             found += in_browser(site, pages, width)
