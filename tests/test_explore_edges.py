@@ -12,6 +12,7 @@ from django.db import connection, connections, models, transaction
 from orm.models import Account, Child, Parent, Tag
 
 from django_lockstep.testing import Exploration, explore
+from django_lockstep.testing.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -275,6 +276,15 @@ def test_a_setup_that_fails_is_raised_and_all_is_put_back() -> None:
         explore(spoil, spoil, setup=setup)
     assert list(Tag.objects.values_list("name", flat=True)) == ["kept"]
     assert not Account.objects.exists()
+
+
+def test_ctrl_c_while_the_sessions_connect_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(State, "__init__", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        explore(accounts, accounts)
 
 
 def test_ctrl_c_ends_it_and_all_is_put_back() -> None:

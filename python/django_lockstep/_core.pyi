@@ -835,6 +835,9 @@ class Ran:
     def order(self) -> list[int]:
         """The simplest equivalent order, up to the first failure if there was one."""
     @property
+    def literal(self) -> bool:
+        """Whether the run itself has begun in that order."""
+    @property
     def preemptions(self) -> int:
         """How often that order takes the turn from a session that could go on."""
     @property

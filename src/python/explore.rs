@@ -16,6 +16,8 @@ pub(super) struct PyRan {
     report: Py<PyReport>,
     /// The simplest equivalent order, up to the first failure if there was one.
     order: Vec<usize>,
+    /// Whether the run itself has begun in that order.
+    literal: bool,
     preemptions: usize,
     /// The sessions one after the other, if that is what it was.
     serial: Option<Vec<usize>>,
@@ -94,6 +96,7 @@ impl PySearch {
                 None => {
                     let execution = search.end();
                     ended.simplest = execution.simplest(failure);
+                    ended.literal = execution.choices.starts_with(&ended.simplest.sessions);
                     ended.serial = execution.serial_order();
                 }
                 Some(strayed) => ended.stray(strayed, search),
@@ -103,6 +106,7 @@ impl PySearch {
         Ok(PyRan {
             report: Py::new(py, completed(told, collect)?)?,
             order: ended.simplest.sessions,
+            literal: ended.literal,
             preemptions: ended.simplest.preemptions,
             serial: ended.serial,
             written: ended.written,
@@ -136,6 +140,7 @@ impl PySearch {
 #[derive(Default)]
 struct Ended {
     simplest: Order,
+    literal: bool,
     serial: Option<Vec<usize>>,
     written: Option<Vec<String>>,
     again: bool,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from django_lockstep._core import Together
 from django_lockstep.exceptions import CallTimeout
-from django_lockstep.testing.session import Session
+from django_lockstep.testing.session import Session, Terms
 from django_lockstep.testing.strays import Strays
 from django_lockstep.testing.threads import Watch
 
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
     from django_lockstep.testing.reach import Reaches
     from django_lockstep.testing.watch import Watch as SearchWatch
 
+_FAREWELL = 1.0
+"""For so many seconds sessions are waited for that are still connecting when there is no use for them any more."""
+
 
 class Ensemble:
     """Named sessions, each a thread with a connection of its own, watched by one more connection.
 
     A context manager: when it ends, so have the threads and the connections. What is given to ``run`` is one callable
     for each session; it can be called again and again. For another schedule than those of ``run``, call
-    ``together.…`` with ``start`` and ``collect`` between ``cast`` and ``settle``. With ``reaches``, the
-    sessions tell what a search wants to know of them.
+    ``together.…`` with ``start`` and ``collect`` between ``cast`` and ``settle``. With ``reaches``, which is called
+    while the sessions connect, they tell what a search wants to know of them.
     """
 
     def __init__(
@@ -36,13 +40,15 @@ class Ensemble:
         dsn: str,
         using: str,
         timeout: float,
-        reaches: Reaches | None = None,
+        reaches: Callable[[], Reaches] | None = None,
     ) -> None:
         self.names = list(names)
         self.using = using
         self.timeout = timeout
-        self.reaches = reaches
-        self.together = Together(dsn, timeout, threads=self.threads)
+        self._dsn = dsn
+        self._reaches = reaches
+        self._together: Together | None = None
+        self._terms: Future[Terms] = Future()
         self._functions: Sequence[Callable[[], Any]] = ()
         self._sessions: list[Session] = []
         self._left_behind: set[int] = set()
@@ -52,7 +58,11 @@ class Ensemble:
 
     def __enter__(self) -> Ensemble:
         try:
-            self._sessions = [self._hired(name) for name in self.names]
+            for name in self.names:
+                self._sessions.append(self._hired(name))
+            self._together = Together(self._dsn, self.timeout, threads=self.threads)
+            reaches = self._reaches and self._reaches()
+            self._terms.set_result(Terms(self._together.deadlock_timeouts, reaches))
             self._await_opened()
         except BaseException:
             self.close()
@@ -63,6 +73,13 @@ class Ensemble:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def together(self) -> Together:
+        """The observer."""
+        if self._together is None:
+            raise RuntimeError("an ensemble is opened before it is used")
+        return self._together
 
     def watches(self) -> list[SearchWatch]:
         """Return what is watched of each session in a search."""
@@ -142,14 +159,18 @@ class Ensemble:
 
     def close(self) -> None:
         """End every thread and connection."""
+        if self._terms.cancel():
+            for session in self._sessions:
+                session.end_opening(_FAREWELL)
         for number, session in enumerate(self._sessions):
             if number not in self._left_behind:
                 session.close()
         self._sessions = []
-        self.together.close()
+        if self._together is not None:
+            self._together.close()
 
     def _hired(self, name: str) -> Session:
-        session = Session(name, self.using, self.together.deadlock_timeouts, self.reaches)
+        session = Session(name, self.using, self._terms)
         session.open()
         return session
 

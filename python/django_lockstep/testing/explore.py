@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import DEFAULT_DB_ALIAS
@@ -109,15 +109,17 @@ def search(
     numbers = None if order is None else tuple(numbers_of(order, names if gated is None else [*names, NAME]))
     dsn = dsn_of_free_alias(using, what)
     refuse_other_than_test_database(using, what)
-    state = State(using)
+    # The catalogue is read while the sessions connect.
+    known = cache(partial(State, using))
 
     def hired(names: list[str]) -> Ensemble:
-        return Ensemble(names, dsn, using, timeout, state.reaches)
+        return Ensemble(names, dsn, using, timeout, lambda: known().reaches)
 
     if gated is not None:
         names = [*names, NAME]
-        callables = [*callables, holder(gated[1], state.keys[gated[1].table], using)]
+        callables = [*callables, holder(gated[1], known().keys[gated[1].table], using)]
     with hired(names) as ensemble:
+        state = known()
         for attempt in range(_ATTEMPTS):
             try:
                 explorer = Explorer(ensemble, callables, setup, invariant, state)

@@ -80,6 +80,8 @@ class Explorer:
         self.cut = False
         """Whether there was no time for all of what follows the search."""
         self.found: dict[tuple[object, ...], Finding] = {}
+        self.literal: set[tuple[object, ...]] = set()
+        """Of which findings the report is that of their own schedule."""
         self.serial: dict[tuple[int, ...], object] = {}
         self.ended_well: dict[object, tuple[Ran, int]] = {}
 
@@ -112,7 +114,10 @@ class Explorer:
             if judged:
                 self.judge(search)
             if only is None:
-                self.found = {key: self.shown(finding) for key, finding in self.found.items()}
+                self.found = {
+                    key: finding if key in self.literal else self.shown(finding)
+                    for key, finding in self.found.items()
+                }
         finally:
             self.state.restore()
         schedules, redundant, steps, again = search.statistics
@@ -242,7 +247,8 @@ class Explorer:
         if ran.serial is not None:
             self.serial[tuple(ran.serial)] = digest
         known, seen = self.ended_well.get(digest, (None, 0))
-        simplest = ran if known is None or ran.preemptions < known.preemptions else known
+        simpler = known is None or (ran.preemptions, not ran.literal) < (known.preemptions, not known.literal)
+        simplest = ran if known is None or simpler else known
         self.ended_well[digest] = (simplest, seen + 1)
 
     def take_down_deadlock(self, ran: Ran, schedule: str | None = None) -> None:
@@ -291,7 +297,7 @@ class Explorer:
         for digest, (ran, seen) in self.ended_well.items():
             if digest not in serial:
                 about = "what the schedule leaves is not what any serial order leaves"
-                self.found["lost_update", digest] = self.finding("lost_update", about, ran, seen)
+                self.keep(("lost_update", digest), ran, self.finding("lost_update", about, ran, seen))
 
     def serially(self, order: Sequence[int]) -> Ran:
         """Run the callables one after the other."""
@@ -312,13 +318,19 @@ class Explorer:
         """Add a finding, or count it where it is known; the simplest schedule is kept."""
         known = self.found.get(key)
         seen = known.seen + 1 if known else 1
-        if known is None or (ran.preemptions, len(ran.order)) < (
+        if known is None or (ran.preemptions, len(ran.order), not ran.literal) < (
             known.preemptions,
             len(known.schedule.split()),
+            key not in self.literal,
         ):
-            self.found[key] = self.finding(kind, about, ran, seen, schedule)
+            self.keep(key, ran, self.finding(kind, about, ran, seen, schedule))
         else:
             self.found[key] = replace(known, seen=seen)
+
+    def keep(self, key: tuple[object, ...], ran: Ran, finding: Finding) -> None:
+        """Keep the finding of a run."""
+        self.found[key] = finding
+        (self.literal.add if ran.literal else self.literal.discard)(key)
 
     def finding(self, kind: str, about: str, ran: Ran, seen: int, schedule: str | None = None) -> Finding:
         """Return what was found in a schedule."""

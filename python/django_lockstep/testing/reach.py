@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -77,6 +78,15 @@ _INSERT = re.compile(
 _SILENT = re.compile(rf"(?:SAVEPOINT|RELEASE SAVEPOINT) {_COLUMN}")
 _KEYS = re.compile(rf"({_COLUMN})\.({_COLUMN}) (?:= %s|IN \((%s(?:, %s)*)\))")
 _QUALIFIER = re.compile(rf"({_COLUMN})\.{_COLUMN}")
+_PLAIN = {"SELECT": _SELECT, "UPDATE": _UPDATE, "DELETE": _DELETE, "INSERT": _INSERT}
+
+
+@lru_cache(64)
+def _recognised(sql: str) -> re.Match[str] | None:
+    """Return the parts of a plain statement whose columns are all its table's own."""
+    plain = _PLAIN.get(sql[:6])
+    found = plain.fullmatch(sql) if plain is not None else None
+    return found if found and set(_QUALIFIER.findall(sql)) <= {found["table"]} else None
 
 
 @dataclass(frozen=True)
@@ -120,45 +130,33 @@ class Reaches:
         given: Sequence[Any] = parameters or ()
         if not isinstance(given, list | tuple):
             return None
-        if _SILENT.fullmatch(sql):
-            return []
-        verb = sql[:6]
-        if verb == "SELECT" and (found := _SELECT.fullmatch(sql)):
-            return self._selected(found, given)
-        if verb == "UPDATE" and (found := _UPDATE.fullmatch(sql)):
-            return self._updated(found, given)
-        if verb == "DELETE" and (found := _DELETE.fullmatch(sql)):
-            table = self._table(found)
-            return self._rows(table, found["where"], given, "delete") if table and table.childless else None
-        if verb == "INSERT" and (found := _INSERT.fullmatch(sql)):
-            return self._inserted(found)
-        return None
-
-    def _selected(self, found: re.Match[str], given: Sequence[Any]) -> Reach | None:
-        table = self._table(found)
+        found = _recognised(sql)
+        if found is None:
+            return [] if _SILENT.fullmatch(sql) else None
+        table = self._tables.get(found["table"])
         if table is None:
             return None
-        return self._rows(table, found["where"], given, (found["lock"] or "read").lower())
+        if found.re is _SELECT:
+            return self._rows(table, found["where"], given, (found["lock"] or "read").lower())
+        if found.re is _UPDATE:
+            return self._updated(table, found, given)
+        if found.re is _INSERT:
+            return self._inserted(table)
+        return self._rows(table, found["where"], given, "delete") if table.childless else None
 
-    def _updated(self, found: re.Match[str], given: Sequence[Any]) -> Reach | None:
-        table = self._table(found)
-        if table is None or not table.plain.issuperset(_SET.findall(found["sets"])):
+    def _updated(self, table: Table, found: re.Match[str], given: Sequence[Any]) -> Reach | None:
+        if not table.plain.issuperset(_SET.findall(found["sets"])):
             return None
         return self._rows(table, found["where"], given[found["sets"].count("%s") :], "write")
 
-    def _inserted(self, found: re.Match[str]) -> Reach | None:
-        table = self._table(found)
-        if table is None or not table.insertable:
+    @staticmethod
+    def _inserted(table: Table) -> Reach | None:
+        if not table.insertable:
             return None
         touched: Reach = [(table.name, None, "insert")]
         touched.extend((sequence, None, "insert") for sequence in table.sequences)
         touched.extend((parent, None, "key share") for parent in table.parents)
         return touched
-
-    def _table(self, found: re.Match[str]) -> Table | None:
-        """Return the table, if all columns in the statement are its own."""
-        qualifiers = set(_QUALIFIER.findall(found[0]))
-        return self._tables.get(found["table"]) if qualifiers <= {found["table"]} else None
 
     @staticmethod
     def _rows(table: Table, where: str | None, given: Sequence[Any], access: str) -> Reach:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -19,6 +20,7 @@ from django_lockstep.testing.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -30,16 +32,20 @@ _ENDED_BY_US = {"57014", "57P01"}
 """``query_canceled`` and ``admin_shutdown``: how the server tells what we have asked it for."""
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a session must know before it takes a step, and need not know to connect."""
+
+    deadlock_timeouts: tuple[float, float] | None
+    """The ``deadlock_timeout``s that it shall set for itself (``DeadlockTimeout``); ``None``: the server's."""
+    reaches: Reaches | None
+    """What recognises statements, in a search."""
+
+
 class Session:
     """One session; its thread and its connection can be kept for the next callable."""
 
-    def __init__(
-        self,
-        name: str,
-        using: str,
-        deadlock_timeouts: tuple[float, float] | None,
-        reaches: Reaches | None = None,
-    ) -> None:
+    def __init__(self, name: str, using: str, terms: Future[Terms]) -> None:
         self.name = name
         self.using = using
         self.result: Any = None
@@ -47,10 +53,8 @@ class Session:
         self.aftermath: str | None = None
         """What its code raised because the run had ended it: no exception of its own."""
         self._is_cut_short = False
-        first, other = deadlock_timeouts or (0.0, 0.0)
-        # A search waits until the server has looked for a deadlock, whoever waits.
-        timeouts = DeadlockTimeout(first if reaches is None else other, other)
-        self._deadlock_timeout = timeouts if deadlock_timeouts else None
+        self._terms = terms
+        self._deadlock_timeout: DeadlockTimeout | None = None
         self._done = threading.Event()
         self._done.set()
         self._failure: BaseException | None = None
@@ -58,7 +62,7 @@ class Session:
         self._steps: Steps | None = None
         self._pooled = False
         self._renewed = False
-        self.watch = Watch(using, reaches) if reaches is not None else None
+        self.watch: Watch | None = None
         self._worker = Worker(f"lockstep {name}")
 
     @property
@@ -70,6 +74,10 @@ class Session:
         """Begin to connect; ``opened`` waits for it."""
         self._done.clear()
         self._worker.submit(self._connect)
+
+    def end_opening(self, seconds: float) -> None:
+        """Wait until it has connected, or not."""
+        self._done.wait(seconds)
 
     def opened(self, seconds: float) -> bool:
         """Wait until it is connected, and raise what kept it from that; ``False`` when the time is over."""
@@ -129,6 +137,8 @@ class Session:
         try:
             every = [connections[alias] for alias in connections]
             self._connections = [connection for connection in every if connection.vendor == "postgresql"]
+            connections[self.using].ensure_connection()
+            self._agree(self._terms.result())
             self._prepare(connections[self.using])
             self._renewed = True
         except BaseException as error:  # noqa: BLE001 raised again by whoever waits for it
@@ -136,6 +146,14 @@ class Session:
             self._disconnect()
         finally:
             self._done.set()
+
+    def _agree(self, terms: Terms) -> None:
+        if terms.deadlock_timeouts is not None:
+            first, other = terms.deadlock_timeouts
+            # A search waits until the server has looked for a deadlock, whoever waits.
+            self._deadlock_timeout = DeadlockTimeout(first if terms.reaches is None else other, other)
+        if terms.reaches is not None:
+            self.watch = Watch(self.using, terms.reaches)
 
     def _prepare(self, connection: BaseDatabaseWrapper) -> None:
         """Connect, unless it is connected, and set what the session needs."""
@@ -156,8 +174,8 @@ class Session:
             settings = self._settings()
             if self.watch is not None and tells:
                 settings.update(SETTINGS)
-            for setting, wanted in settings.items():
-                cursor.execute("SELECT set_config(%s, %s, false)", [setting, wanted])
+            each = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+            cursor.execute(f"SELECT {each}", [text for setting in settings.items() for text in setting])
         if self._deadlock_timeout is not None:
             self._deadlock_timeout.begins(connection.connection)
 

@@ -25,14 +25,18 @@ def nearest_source(frame: FrameType | None = None) -> str | None:
     """Return ``file:line`` of the nearest frame that is the user's, from ``frame`` (or the caller) outwards."""
     frame = frame or sys._getframe(1)
     while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] not in NOT_THE_USERS and not _is_pythons(frame.f_code.co_filename):
+        if _is_users(str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename):
             return _place(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None
 
 
 @cache
+def _is_users(module: str, filename: str) -> bool:
+    """Whether code of this module and file is the user's; every step asks it of every frame below."""
+    return module.partition(".")[0] not in NOT_THE_USERS and not _is_pythons(filename)
+
+
 def _is_pythons(filename: str) -> bool:
     """Whether a file is of Python's own library. By its place: an application may well be called ``calendar``."""
     if filename.startswith("<frozen "):
@@ -58,13 +62,13 @@ def source_of_thread(ident: int | None) -> str | None:
 
 def _place(filename: str, line: int) -> str:
     try:
-        return f"{_shown(filename, Path.cwd())}:{line}"
+        return f"{_shown(filename, os.getcwd())}:{line}"  # noqa: PTH109 a Path of it would take longer than the rest
     except OSError:  # a working directory that is gone
         return f"{filename}:{line}"
 
 
 @cache
-def _shown(filename: str, directory: Path) -> str:
+def _shown(filename: str, directory: str) -> str:
     """Return the file's path from that directory, if it is below it."""
     path = Path(filename)
     return str(path.relative_to(directory) if path.is_relative_to(directory) else path)

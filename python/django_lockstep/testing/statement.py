@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 PARAMETER = 40
@@ -22,9 +23,12 @@ _TABLE = {
 }
 _LOCKING = re.compile(r"\bFOR\s+((?:NO\s+KEY\s+)?UPDATE|(?:KEY\s+)?SHARE)\b", re.IGNORECASE)
 _TWO_WORDS = re.compile(r"\s*(\w+)(?:\s+(\w+))?")
+_KEPT = 64
+"""A search runs the same few statements again and again."""
 _ENDS = {"COMMIT": "commit", "END": "commit", "ROLLBACK": "rollback", "ABORT": "rollback"}
 
 
+@lru_cache(_KEPT)
 def name_of(sql: str) -> str:
     """Return what a reader calls the statement: ``SELECT FOR UPDATE bank_account``, ``SAVEPOINT``, …."""
     words = _TWO_WORDS.match(sql)
@@ -49,6 +53,7 @@ def name_of(sql: str) -> str:
     return " ".join(parts)
 
 
+@lru_cache(_KEPT)
 def ends_transaction(sql: str) -> str | None:
     """Return the kind of step that the statement is, if it ends a transaction by its text."""
     words = _TWO_WORDS.match(sql)
