@@ -8,11 +8,11 @@ use tokio_postgres::config::{
 };
 use tokio_postgres::{Client, NoTls};
 
-use super::backend::Wire;
 use super::cancel::CancelHandle;
 use super::conninfo::{ChannelBinding, Conninfo, SystemEnvironment, Target, TargetSessionAttrs};
 use super::endpoint::Endpoint;
 use super::tls::{Tls, Way};
+use super::wire::{Messages, Readiness, Wire};
 use crate::error::Error;
 
 /// What a client calls itself until its sessions have names.
@@ -66,7 +66,8 @@ async fn shake_hands(
         }
     };
     let stream = endpoint.connect().await?;
-    let (client, wire): (Client, Wire) = match &tls {
+    let readiness = Readiness::of(&stream)?;
+    let (client, messages): (Client, Messages) = match &tls {
         None => {
             let (client, mut connection) = config.connect_raw(stream, NoTls).await?;
             (client, Box::pin(poll_fn(move |cx| connection.poll_message(cx))))
@@ -81,7 +82,7 @@ async fn shake_hands(
         }
     };
     let cancel = CancelHandle::of(&client, endpoint.clone(), tls).await?;
-    Ok((client, wire, cancel))
+    Ok((client, Wire::new(messages, readiness), cancel))
 }
 
 fn driver_config(conninfo: &Conninfo, target: &Target) -> tokio_postgres::Config {

@@ -1,25 +1,24 @@
 //! One connection, and with it one backend of the server.
 
-use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::Poll;
-use std::time::Duration;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use tokio::runtime::Runtime;
-use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{AsyncMessage, Client};
 
 use super::aside::{Aside, Asides};
 use super::cancel::CancelHandle;
+use super::exchange::{Exchange, Ongoing, Progress, Work};
 use super::leash::{Leash, Slip};
+use super::wire::Wire;
 use crate::error::{Error, ServerError};
 
 /// How long saying good-bye to the server may take.
 const FAREWELL: Duration = Duration::from_millis(50);
-
-/// The connection's other half: what reads and writes the socket.
-pub(super) type Wire = Pin<Box<dyn Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Send>>;
 
 /// One connection. Statements go by the simple query protocol: no prepared statement is left on a server connection
 /// that a pooler hands to somebody else, and rows that came before an error are kept.
@@ -27,8 +26,9 @@ pub(super) type Wire = Pin<Box<dyn Stream<Item = Result<AsyncMessage, tokio_post
 /// Every call blocks the calling thread until the server has answered *and* is ready for the next query (so that the
 /// locks of a failed transaction are gone), or until its [`Leash`] ends.
 pub struct Backend {
-    client: Option<Client>,
+    client: Option<Arc<Client>>,
     wire: Option<Wire>,
+    ongoing: Option<Ongoing>,
     runtime: Runtime,
     cancel: CancelHandle,
     last_words: Option<ServerError>,
@@ -100,7 +100,8 @@ impl Broken {
 
 impl Backend {
     pub(super) fn new(client: Client, wire: Wire, runtime: Runtime, cancel: CancelHandle) -> Self {
-        Self { client: Some(client), wire: Some(wire), runtime, cancel, last_words: None, asides: None }
+        let client = Some(Arc::new(client));
+        Self { client, wire: Some(wire), ongoing: None, runtime, cancel, last_words: None, asides: None }
     }
 
     /// Has notices and notifications told to `asides` from now on, or to nobody.
@@ -123,38 +124,75 @@ impl Backend {
     /// Whether the connection has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.wire.is_none() || self.client.as_ref().is_none_or(Client::is_closed)
+        self.wire.is_none() || self.client.as_ref().is_none_or(|client| client.is_closed())
     }
 
     /// Sends `sql` (one statement or several) and waits for everything the server has to say about it.
     pub fn run(&mut self, sql: &str, leash: &Leash) -> Result<Reply, Broken> {
-        let Some(client) = &self.client else {
-            return Err(self.lost("it was closed before"));
+        self.begin(sql);
+        self.finish(leash)
+    }
+
+    /// Sends `sql` and waits for nothing. What comes of it, [`Backend::await_briefly`] or [`Backend::finish`] tells.
+    pub fn begin(&mut self, sql: &str) {
+        self.ongoing = self.client.clone().map(|client| Ongoing::new(client, sql.to_owned()));
+    }
+
+    /// What came of what was begun, if that comes within `patience`, whose clock is finer than the event loop's.
+    pub fn await_briefly(&mut self, patience: Duration) -> Option<Result<Reply, Broken>> {
+        let until = Instant::now() + patience;
+        let Self { ongoing, wire, last_words, asides, runtime, .. } = self;
+        let done = loop {
+            let Some(Ongoing { work, progress }) = ongoing else { return Some(Err(self.lost("it was closed before"))) };
+            let mut ears = Ears { last_words, asides: asides.as_mut(), progress };
+            let polled = runtime.block_on(async {
+                // The event loop looks at the socket.
+                tokio::task::yield_now().await;
+                poll_fn(|cx| Poll::Ready(poll(wire, &mut ears, work, cx))).await
+            });
+            match (polled, wire.as_ref()) {
+                (Poll::Ready(exchange), _) => break exchange,
+                (Poll::Pending, Some(wire)) if wire.is_ready_before(until) => {}
+                _ => return None,
+            }
         };
-        let progress = Cell::new(Progress::default());
-        let ears = Ears { last_words: &mut self.last_words, asides: self.asides.as_mut(), progress: &progress };
-        let outcome = drive(&self.runtime, &mut self.wire, ears, leash, exchange(client, sql, &progress));
-        match outcome {
-            Ok(Exchange::Complete(reply)) => {
+        Some(self.conclude(done))
+    }
+
+    /// Waits for everything the server has to say about what was begun.
+    pub fn finish(&mut self, leash: &Leash) -> Result<Reply, Broken> {
+        let Self { ongoing, wire, last_words, asides, runtime, .. } = self;
+        let Some(Ongoing { work, progress }) = ongoing else { return Err(self.lost("it was closed before")) };
+        let ears = Ears { last_words, asides: asides.as_mut(), progress };
+        match drive(runtime, wire, ears, leash, work) {
+            Ok(exchange) => self.conclude(exchange),
+            Err(slip) => {
+                self.wire = None;
+                self.ongoing = None;
+                Err(match slip {
+                    Slip::Cut => Broken::Cut,
+                    Slip::Over => Broken::Over,
+                })
+            }
+        }
+    }
+
+    fn conclude(&mut self, exchange: Exchange) -> Result<Reply, Broken> {
+        self.ongoing = None;
+        match exchange {
+            Exchange::Complete(reply) => {
                 if reply.error.is_some() {
                     self.tell_before(&reply.results);
                 }
                 Ok(reply)
             }
-            Ok(Exchange::Torn { reply, why }) => {
+            Exchange::Torn { reply, why } => {
                 self.wire = None;
                 self.tell_before(&reply.results);
                 if reply.error.is_some() {
                     self.last_words = reply.error;
                 }
                 Err(self.lost(&why))
-            }
-            Err(slip) => {
-                self.wire = None;
-                Err(match slip {
-                    Slip::Cut => Broken::Cut,
-                    Slip::Over => Broken::Over,
-                })
             }
         }
     }
@@ -180,9 +218,10 @@ impl Backend {
     /// Says good-bye to the server without waiting for it to hang up; that is waited for when this is dropped.
     pub(super) fn say_goodbye(&mut self) {
         // Without its client, the wire sends Terminate and ends.
+        self.ongoing = None;
         self.client = None;
         if let Some(wire) = &mut self.wire {
-            let said = self.runtime.block_on(poll_fn(|cx| Poll::Ready(wire.as_mut().poll_next(cx))));
+            let said = self.runtime.block_on(poll_fn(|cx| Poll::Ready(wire.messages.poll_next_unpin(cx))));
             if matches!(said, Poll::Ready(None | Some(Err(_)))) {
                 self.wire = None;
             }
@@ -199,71 +238,17 @@ impl Drop for Backend {
         self.say_goodbye();
         if let Some(mut wire) = self.wire.take() {
             self.runtime.block_on(async {
-                let _ = tokio::time::timeout(FAREWELL, async { while wire.next().await.is_some() {} }).await;
+                let _ = tokio::time::timeout(FAREWELL, async { while wire.messages.next().await.is_some() {} }).await;
             });
         }
     }
-}
-
-enum Exchange {
-    Complete(Reply),
-    Torn { reply: Reply, why: String },
-}
-
-/// How far the answers to a simple query have come.
-#[derive(Clone, Copy, Debug, Default)]
-struct Progress {
-    /// How many statements are through.
-    through: usize,
-    /// Whether the next one has begun to answer, or a notice has come since.
-    is_beyond: bool,
-}
-
-async fn exchange(client: &Client, sql: &str, progress: &Cell<Progress>) -> Exchange {
-    let mut reply = Reply::default();
-    let stream = match client.simple_query_raw(sql).await {
-        Ok(stream) => stream,
-        Err(error) => return Exchange::Torn { reply, why: chain(&error) },
-    };
-    let mut stream = pin!(stream);
-    let mut open: Option<ResultSet> = None;
-    // An error is not the end: the server is ready, and has let go of its locks, only when the stream is through.
-    while let Some(message) = stream.next().await {
-        match message {
-            Ok(SimpleQueryMessage::RowDescription(columns)) => {
-                let columns = columns.iter().map(|column| column.name().to_owned()).collect();
-                open = Some(ResultSet { columns, ..ResultSet::default() });
-                progress.set(Progress { is_beyond: true, ..progress.get() });
-            }
-            Ok(SimpleQueryMessage::Row(row)) => {
-                let values = (0..row.len()).map(|index| value(&row, index)).collect();
-                open.get_or_insert_default().rows.push(values);
-            }
-            Ok(SimpleQueryMessage::CommandComplete(affected)) => {
-                reply.results.push(ResultSet { affected, ..open.take().unwrap_or_default() });
-                progress.set(Progress { through: reply.results.len(), is_beyond: false });
-            }
-            Ok(_) => {}
-            Err(error) => match error.as_db_error() {
-                Some(error) => reply.error = Some(error.into()),
-                None => return Exchange::Torn { reply, why: odd(&error) },
-            },
-        }
-    }
-    Exchange::Complete(reply)
-}
-
-/// A field as text. A server may be made to send what is not UTF-8 (`SET client_encoding`, a database in `SQL_ASCII`); of that
-/// the driver tells nothing but that it is so.
-fn value(row: &SimpleQueryRow, index: usize) -> Option<String> {
-    row.try_get(index).map_or_else(|_| Some(char::REPLACEMENT_CHARACTER.to_string()), |text| text.map(str::to_owned))
 }
 
 /// Who hears what the server says besides its answers.
 struct Ears<'a> {
     last_words: &'a mut Option<ServerError>,
     asides: Option<&'a mut Asides>,
-    progress: &'a Cell<Progress>,
+    progress: &'a Progress,
 }
 
 impl Ears<'_> {
@@ -271,10 +256,7 @@ impl Ears<'_> {
         let Some(asides) = &mut self.asides else { return };
         match message {
             AsyncMessage::Notice(notice) => {
-                let Progress { through, is_beyond } = self.progress.get();
-                let before = if through == 0 || is_beyond { through + 1 } else { through };
-                self.progress.set(Progress { through, is_beyond: true });
-                asides.tell(Aside::Notice { notice: (&notice).into(), before });
+                asides.tell(Aside::Notice { notice: (&notice).into(), before: self.progress.note() });
             }
             AsyncMessage::Notification(notification) => asides.tell(Aside::Notification {
                 pid: notification.process_id(),
@@ -286,45 +268,19 @@ impl Ears<'_> {
     }
 }
 
-/// Runs `work` while reading and writing the socket, until it is through or the leash ends.
-fn drive<F: Future>(
+/// Goes on with `work` while reading and writing the socket, until it is through or the leash ends.
+fn drive(
     runtime: &Runtime,
     wire: &mut Option<Wire>,
     mut ears: Ears<'_>,
     leash: &Leash,
-    work: F,
-) -> Result<F::Output, Slip> {
+    work: &mut Work,
+) -> Result<Exchange, Slip> {
     runtime.block_on(async {
         let mut ended = pin!(leash.ended());
-        let mut work = pin!(work);
-        let mut output = None;
         poll_fn(|cx| {
-            while let Some(socket) = wire {
-                match socket.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(Ok(message))) => {
-                        // What came before it is taken in first.
-                        if output.is_none()
-                            && let Poll::Ready(done) = work.as_mut().poll(cx)
-                        {
-                            output = Some(done);
-                        }
-                        ears.hear(message);
-                    }
-                    Poll::Ready(Some(Err(error))) => {
-                        if let Some(error) = error.as_db_error() {
-                            *ears.last_words = Some(error.into());
-                        }
-                        *wire = None;
-                    }
-                    Poll::Ready(None) => *wire = None,
-                    Poll::Pending => break,
-                }
-            }
-            if let Some(output) = output.take() {
-                return Poll::Ready(Ok(output));
-            }
-            if let Poll::Ready(output) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
+            if let Poll::Ready(done) = poll(wire, &mut ears, work, cx) {
+                return Poll::Ready(Ok(done));
             }
             if let Some(asides) = &mut ears.asides {
                 asides.poll_nudge(cx);
@@ -335,23 +291,28 @@ fn drive<F: Future>(
     })
 }
 
-/// Why the driver gave the connection up. To COPY … FROM STDIN and TO STDOUT the server answers what nobody here reads.
-fn odd(error: &tokio_postgres::Error) -> String {
-    let why = chain(error);
-    if why.contains("unexpected message") {
-        return format!("{why}, as COPY FROM STDIN and TO STDOUT make it send");
+/// Reads and writes what the socket has and takes.
+fn poll(wire: &mut Option<Wire>, ears: &mut Ears<'_>, work: &mut Work, cx: &mut Context<'_>) -> Poll<Exchange> {
+    // What it asks for is written when the socket is looked at.
+    let mut done = work.as_mut().poll(cx);
+    while let Some(socket) = wire {
+        match socket.messages.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(message))) => {
+                // What came before it is taken in first.
+                if done.is_pending() {
+                    done = work.as_mut().poll(cx);
+                }
+                ears.hear(message);
+            }
+            Poll::Ready(Some(Err(error))) => {
+                if let Some(error) = error.as_db_error() {
+                    *ears.last_words = Some(error.into());
+                }
+                *wire = None;
+            }
+            Poll::Ready(None) => *wire = None,
+            Poll::Pending => break,
+        }
     }
-    why
-}
-
-/// An error with its causes: rust-postgres' own text alone is just "db error".
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
+    if done.is_pending() { work.as_mut().poll(cx) } else { done }
 }

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::io::ErrorKind;
 
 use super::attempt::AttemptError;
-use super::backend::chain;
 use super::conninfo::{Conninfo, Target};
+use super::exchange::chain;
 use crate::error::{Error, ServerError};
 
 /// The error for the last of the attempts; the ones before it are named in the message.

@@ -11,6 +11,7 @@ mod cancel_request;
 mod client_certificate;
 pub mod conninfo;
 mod endpoint;
+mod exchange;
 mod failure;
 mod hostname;
 mod leash;
@@ -22,6 +23,7 @@ mod revocation;
 mod tls;
 mod tls_session;
 mod verifier;
+mod wire;
 
 pub use aside::{Aside, Asides, Nudge};
 pub use backend::{Backend, Broken, Reply, ResultSet};

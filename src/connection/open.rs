@@ -4,13 +4,14 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::Client;
 
 use super::attempt::{AttemptError, attempt};
-use super::backend::{Backend, Wire};
+use super::backend::Backend;
 use super::cancel::CancelHandle;
 use super::conninfo::{Conninfo, LoadBalanceHosts, Target, TargetSessionAttrs};
 use super::endpoint::Endpoint;
 use super::failure;
 use super::leash::{Leash, Slip};
 use super::tls::ways;
+use super::wire::Wire;
 use crate::error::Error;
 
 const DOING: &str = "connecting";

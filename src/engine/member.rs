@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use super::handed::Handed;
 use super::schedule::Standing;
 use super::session::{Driver, End, Permit};
 use super::step::{Step, StepKind, StepResult};
@@ -75,6 +76,8 @@ pub(super) struct Member {
     /// Dropping it closes the session's gate.
     pub(super) permits: Option<Sender<Permit>>,
     pub(super) driver: Option<Driver>,
+    /// Where it sits, if the run hands it its steps. Dropping it ends the session.
+    pub(super) handed: Option<Handed>,
     pub(super) cancelled: bool,
     /// Whether the server has looked for a deadlock around its wait; `None` where the session does not tell.
     pub(super) checked: Option<bool>,
@@ -109,6 +112,7 @@ impl Member {
             statements: Vec::new(),
             permits: Some(permits),
             driver: Some(driver),
+            handed: None,
             cancelled: false,
             checked: None,
             isolation: None,
@@ -332,6 +336,7 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         self.permits = None;
+        self.handed = None;
         if let Some(driver) = self.driver.take() {
             // Whoever has left needs no cutting; whoever has not is cut off, so that the thread ends.
             if !matches!(self.phase, Phase::Left) {

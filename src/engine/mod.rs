@@ -4,6 +4,7 @@
 //! says that it waits for a lock. See [`run`] for the loop that keeps it.
 
 pub mod caller;
+mod handed;
 mod journal;
 mod member;
 pub mod observer;
@@ -11,6 +12,7 @@ mod record;
 pub mod run;
 pub mod schedule;
 pub mod script;
+mod seat;
 pub mod session;
 pub mod step;
 
@@ -19,6 +21,6 @@ pub use observer::Observer;
 pub use record::{Ending, HeldUp, Helper, Record, Stuck};
 pub use run::{Run, Settled};
 pub use schedule::{Board, Decision, InOrder, Schedule, Standing};
-pub use script::{Fixed, Laps, Mailbox, Script};
+pub use script::{Fixed, Laps, Script};
 pub use session::{Driver, End, Gate, Message, Permit, SessionId, Stopped};
 pub use step::{Access, Reach, Step, StepKind, StepResult};

@@ -1,7 +1,6 @@
 //! What a session does next, given what became of its last step.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::Receiver;
 
 use super::step::{Step, StepKind, StepResult};
 
@@ -9,14 +8,6 @@ use super::step::{Step, StepKind, StepResult};
 pub trait Script: Send {
     /// The next step; `None` ends the session. `last` is what became of the step before.
     fn next(&mut self, last: Option<&StepResult>) -> Option<Step>;
-
-    /// Whether the run knows the steps already, because it has handed them in itself ([`Run::hand`]): then they are not
-    /// announced at the gate.
-    ///
-    /// [`Run::hand`]: crate::engine::Run::hand
-    fn is_handed_in(&self) -> bool {
-        false
-    }
 }
 
 /// Steps known in advance. After an error the transaction is rolled back and the rest is left out.
@@ -80,22 +71,6 @@ impl Script for Laps {
                 self.current.next(None)
             }
         }
-    }
-}
-
-/// Steps that the run hands in, one at a time ([`Run::hand`]).
-///
-/// [`Run::hand`]: crate::engine::Run::hand
-#[derive(Debug)]
-pub struct Mailbox(pub Receiver<Step>);
-
-impl Script for Mailbox {
-    fn next(&mut self, _: Option<&StepResult>) -> Option<Step> {
-        self.0.recv().ok()
-    }
-
-    fn is_handed_in(&self) -> bool {
-        true
     }
 }
 

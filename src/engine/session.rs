@@ -5,16 +5,11 @@
 //! only gates and messages, so it is the same for both.
 
 use std::sync::mpsc::{Receiver, Sender};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
-use super::script::Script;
-use super::step::{Step, StepKind, StepResult};
-use crate::connection::{Aside, Asides, Broken, CancelHandle, Leash, Nudge, Pooled};
-use crate::error::Error;
-
-/// How long the ROLLBACK of a session that is being stopped may take.
-const ROLLBACK_PATIENCE: Duration = Duration::from_millis(100);
+use super::step::{Step, StepResult};
+use crate::connection::{Aside, Asides, CancelHandle, Leash, Nudge, Pooled};
 
 /// A session's place in the run, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,11 +130,6 @@ impl Gate {
     /// Announces the next step and blocks until it is released.
     pub fn arrive(&self, step: Step) -> Result<Permit, Stopped> {
         self.announce(step)?;
-        self.pass()
-    }
-
-    /// Blocks until the next step, of which the run knows, is released.
-    fn pass(&self) -> Result<Permit, Stopped> {
         self.permits.recv().map_err(|_| Stopped)
     }
 
@@ -170,7 +160,7 @@ impl Gate {
     }
 
     /// An ear for what the server says besides its answers.
-    fn asides(&self, nudge: Nudge) -> Asides {
+    pub(super) fn asides(&self, nudge: Nudge) -> Asides {
         let (session, messages) = (self.session, self.messages.clone());
         Asides::new(nudge, move |aside| {
             let _ = messages.send(Message::Aside { session, aside });
@@ -205,61 +195,14 @@ pub struct Driver {
 }
 
 impl Driver {
+    /// For a session on this connection of ours. It has no thread yet.
+    pub(super) fn of(backend: &Pooled) -> Self {
+        Self { cancel: Some(backend.cancel_handle()), ..Self::foreign() }
+    }
+
     /// For a session whose thread and connection are somebody else's.
     #[must_use]
     pub fn foreign() -> Self {
         Self { cancel: None, nudge: Nudge::default(), leash: Leash::new(None), thread: None }
     }
-}
-
-/// Starts a session that takes the steps of a script on a pooled connection.
-pub(super) fn start_sql(name: &str, mut backend: Pooled, script: Box<dyn Script>, gate: Gate) -> Result<Driver, Error> {
-    let leash = Leash::new(None);
-    let nudge = Nudge::default();
-    let cancel = backend.cancel_handle();
-    backend.tell_asides(Some(gate.asides(nudge.clone())));
-    let thread = thread::Builder::new()
-        .name(format!("lockstep {name}"))
-        .spawn({
-            let leash = leash.clone();
-            move || drive_sql(backend, script, gate, &leash)
-        })
-        .map_err(|error| Error::Bug { what: format!("no thread for session {name}: {error}") })?;
-    Ok(Driver { cancel: Some(cancel), nudge, leash, thread: Some(thread) })
-}
-
-fn drive_sql(mut backend: Pooled, mut script: Box<dyn Script>, gate: Gate, leash: &Leash) {
-    let mut last = None;
-    let mut in_transaction = false;
-    while let Some(step) = script.next(last.as_ref()) {
-        let kind = step.kind;
-        let sql = step.sql.clone();
-        let released = if script.is_handed_in() { gate.pass() } else { gate.arrive(step) };
-        if released.is_err() {
-            break;
-        }
-        let (result, pid) = match backend.run(&sql, leash) {
-            Ok(reply) => {
-                let pid = (kind == StepKind::Begin).then(|| reply.scalar()?.parse().ok()).flatten();
-                (reply.error.map_or(StepResult::Done(reply.results), StepResult::Failed), pid)
-            }
-            Err(Broken::Lost { why, last_words }) => (StepResult::Lost { why, last_words }, None),
-            Err(Broken::Cut | Broken::Over) => {
-                (StepResult::Lost { why: "it was cut off at the end of the run".to_owned(), last_words: None }, None)
-            }
-        };
-        in_transaction = match (kind, &result) {
-            (_, StepResult::Lost { .. }) | (StepKind::Commit | StepKind::Rollback | StepKind::Alone, _) => false,
-            (StepKind::Begin | StepKind::Opening | StepKind::Statement, _) => true,
-        };
-        gate.finish(result.clone(), pid);
-        last = Some(result);
-    }
-    if in_transaction {
-        let _ = backend.run("ROLLBACK", &Leash::lasting(ROLLBACK_PATIENCE));
-    }
-    backend.tell_asides(None);
-    // The connection goes back to its pool before the gate says that the session has left.
-    drop(backend);
-    drop(gate);
 }

@@ -24,14 +24,13 @@ pub use text::heading;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::connection::conninfo::Conninfo;
 use crate::connection::{Backend, Facts, Leash, open};
 use crate::engine::caller::Line;
 use crate::engine::run::Run;
-use crate::engine::{Caller, Ending, Mailbox, Observer, SessionId, Step, StepResult, supervise};
+use crate::engine::{Caller, Ending, Observer, SessionId, Step, StepResult, supervise};
 use crate::error::Error;
 use crate::scenario::spec::Spec;
 use crate::scenario::sql::settings;
@@ -118,16 +117,13 @@ fn play(
     let grace = Leash::new(None);
     let mut run = Run::new(&mut control, line, leash, options.timeout);
     run.hush(true);
-    let mut mailboxes = Vec::new();
     for name in spec.session_names() {
-        let (mailbox, steps) = channel();
-        run.add(&name, connections.get(leash)?, Box::new(Mailbox(steps)))?;
-        mailboxes.push(mailbox);
+        run.add_handed(&name, connections.get(leash)?)?;
     }
     let prelude = connections.session_prelude(options, facts);
-    let pids = greet(&mut run, spec, &prelude, options, &mailboxes, !facts.pooled)?;
+    let pids = greet(&mut run, spec, &prelude, options, !facts.pooled)?;
     if facts.pooled {
-        own_backends(&mut run, &mailboxes, options, leash)?;
+        own_backends(&mut run, pids.len(), options, leash)?;
     }
     run.observer().count_only(pids.clone());
     // What has happened so far is nobody's step.
@@ -143,7 +139,6 @@ fn play(
     let mut stage = Stage {
         run: &mut run,
         spec,
-        mailboxes,
         pids: &pids,
         options,
         leash,
@@ -199,22 +194,21 @@ fn is_still_the_same(number: usize) -> String {
 /// Lets every session run something of ours, one after another or all at once.
 fn ask_each(
     run: &mut Run<'_>,
-    mailboxes: &[Sender<Step>],
     options: &SpecOptions,
     doing: &str,
     questions: &[(usize, String)],
     at_once: bool,
 ) -> Result<Vec<Option<String>>, Error> {
-    let mut answers = vec![None; mailboxes.len()];
+    let mut answers = vec![None; questions.len()];
     if at_once {
         for (index, sql) in questions {
-            run.hand(SessionId(*index), &mailboxes[*index], Step::begin(sql.as_str()))?;
+            run.hand(SessionId(*index), Step::begin(sql.as_str()))?;
         }
     }
     for (index, sql) in questions {
         let (index, id) = (*index, SessionId(*index));
         if !at_once {
-            run.hand(id, &mailboxes[index], Step::begin(sql.as_str()))?;
+            run.hand(id, Step::begin(sql.as_str()))?;
         }
         run.settle(id, false, Instant::now() + options.step_timeout)?;
         match run.take_result(id) {
@@ -240,29 +234,23 @@ fn greet(
     spec: &Spec,
     prelude: &str,
     options: &SpecOptions,
-    mailboxes: &[Sender<Step>],
     at_once: bool,
 ) -> Result<Vec<i32>, Error> {
     let hello = spec.sessions.iter().map(|session| &session.name).enumerate();
     let hello: Vec<_> = hello.map(|(index, name)| (index, greeting(prelude, options, name, index))).collect();
-    ask_each(run, mailboxes, options, "naming the sessions", &hello, at_once)?;
+    ask_each(run, options, "naming the sessions", &hello, at_once)?;
     let pid = |index| run.backend_pid(SessionId(index));
-    let pids: Option<Vec<i32>> = (0..mailboxes.len()).map(pid).collect();
+    let pids: Option<Vec<i32>> = (0..spec.sessions.len()).map(pid).collect();
     pids.ok_or_else(|| Error::Bug { what: "a session without a backend".to_owned() })
 }
 
 /// Makes sure behind a pooler that every connection has a backend of its own, for its settings are to last. One in transaction mode
 /// lends the same few to all of them, the last one that was used or one after another: so they are asked in the reverse
 /// order of their greeting.
-fn own_backends(
-    run: &mut Run<'_>,
-    mailboxes: &[Sender<Step>],
-    options: &SpecOptions,
-    leash: &Leash,
-) -> Result<(), Error> {
+fn own_backends(run: &mut Run<'_>, sessions: usize, options: &SpecOptions, leash: &Leash) -> Result<(), Error> {
     const DOING: &str = "looking whether every session has a backend of its own";
-    let questions: Vec<_> = (0..mailboxes.len()).rev().map(|index| (index, is_still_the_same(index))).collect();
-    let sessions = ask_each(run, mailboxes, options, DOING, &questions, false)?;
+    let questions: Vec<_> = (0..sessions).rev().map(|index| (index, is_still_the_same(index))).collect();
+    let sessions = ask_each(run, options, DOING, &questions, false)?;
     let control = run.observer().backend().ask(&is_still_the_same(CONTROL), DOING, leash)?;
     if control.scalar() == Some("t") && sessions.iter().all(|same| same.as_deref() == Some("t")) {
         return Ok(());

@@ -1,6 +1,5 @@
 //! What permutations play on: the sessions, the control connection, and what is known of them.
 
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::SpecOptions;
@@ -20,7 +19,6 @@ pub(super) const NO_CONNECTION: &str = "no connection to the server\n";
 pub(super) struct Stage<'s, 'r> {
     pub(super) run: &'s mut Run<'r>,
     pub(super) spec: &'s Spec,
-    pub(super) mailboxes: Vec<Sender<Step>>,
     pub(super) pids: &'s [i32],
     pub(super) options: &'s SpecOptions,
     pub(super) leash: &'s Leash,
@@ -203,7 +201,6 @@ impl Stage<'_, '_> {
     }
 
     pub(super) fn send(&mut self, session: SessionId, name: &str, sql: &str) -> Result<(), Error> {
-        let Some(mailbox) = self.mailboxes.get(session.0) else { return Ok(()) };
         let kind = match end_of_transaction(sql) {
             // After an error, COMMIT does the same.
             Some(_) if self.failed.contains(&session) => StepKind::Rollback,
@@ -212,6 +209,6 @@ impl Stage<'_, '_> {
             None if begins_transaction(sql) => StepKind::Begin,
             None => StepKind::Statement,
         };
-        self.run.hand(session, mailbox, Step { kind, ..Step::statement(name, sql) })
+        self.run.hand(session, Step { kind, ..Step::statement(name, sql) })
     }
 }

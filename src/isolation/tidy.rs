@@ -49,7 +49,6 @@ pub(super) fn tidy<'r>(stage: &mut Stage<'_, 'r>, conninfo: &Conninfo, prelude: 
             ));
         }
     }
-    stage.mailboxes.clear();
     stage.run.stop();
     match &spec.teardown {
         Some(sql) => {
@@ -73,8 +72,7 @@ fn session_teardown(stage: &mut Stage<'_, '_>, session: SessionId, sql: &str) ->
     }
     for step in [Step::rollback(), Step::statement("teardown", sql)] {
         stage.run.take_result(session);
-        let Some(mailbox) = stage.mailboxes.get(session.0) else { break };
-        stage.run.hand(session, mailbox, step).map_err(told)?;
+        stage.run.hand(session, step).map_err(told)?;
         if stage.run.settle(session, false, Instant::now() + SESSION).map_err(told)? == Settled::Neither {
             stage.run.cancel(session);
             return Err(format!("it did not end within {} s", SESSION.as_secs()));

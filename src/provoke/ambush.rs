@@ -25,7 +25,7 @@ pub(super) struct Ambush {
 /// Whether the code's next step is to be held back for an ambush.
 pub(super) fn is_due(conductor: &Conductor<'_, '_>, session: SessionId) -> bool {
     let Standing::AtGate(step) = conductor.run.standing(session) else { return false };
-    conductor.mailbox.is_some()
+    !conductor.aside
         && conductor.ambushed.is_none()
         && conductor.deadlocks < conductor.plan.times
         && matches!(step.kind, StepKind::Statement | StepKind::Commit)

@@ -1,6 +1,6 @@
 //! The opponent's conductor: the thread that leads it step by step, beside the code under test.
 
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use super::ambush::Ambush;
@@ -35,7 +35,8 @@ pub(super) struct Conductor<'p, 'r> {
     pub(super) leash: &'r Leash,
     pub(super) plan: &'p Provocation,
     pub(super) facts: &'p Facts,
-    pub(super) mailbox: Option<Sender<Step>>,
+    /// Whether the opponent has let go of everything, for good.
+    pub(super) aside: bool,
     pub(super) orders: Receiver<Order>,
     pub(super) opponent: SessionId,
     pub(super) pid: i32,
@@ -62,7 +63,6 @@ impl<'p, 'r> Conductor<'p, 'r> {
         leash: &'r Leash,
         plan: &'p Provocation,
         facts: &'p Facts,
-        mailbox: Sender<Step>,
         orders: Receiver<Order>,
         (opponent, pid): (SessionId, i32),
         deadline: Instant,
@@ -72,7 +72,7 @@ impl<'p, 'r> Conductor<'p, 'r> {
             leash,
             plan,
             facts,
-            mailbox: Some(mailbox),
+            aside: false,
             orders,
             opponent,
             pid,
@@ -107,7 +107,7 @@ impl Conductor<'_, '_> {
     /// Watches until it is dismissed. The opponent holds its locks already.
     pub(super) fn conduct(&mut self) -> Result<(), Error> {
         while !self.dismissed {
-            if self.mailbox.is_some() {
+            if !self.aside {
                 if self.who_has_fallen().is_none() {
                     ambush::lift(self)?;
                 }
@@ -275,10 +275,7 @@ impl Conductor<'_, '_> {
 
     /// Hands the opponent a step and lets it take it.
     pub(super) fn send(&mut self, step: Step) -> Result<(), Error> {
-        match &self.mailbox {
-            Some(mailbox) => self.run.hand(self.opponent, mailbox, step),
-            None => Ok(()),
-        }
+        self.run.hand(self.opponent, step)
     }
 
     /// Has the opponent ask for what it wants, under a savepoint.
@@ -344,14 +341,15 @@ impl Conductor<'_, '_> {
 
     /// Lets go of everything, for good.
     pub(super) fn step_aside(&mut self) -> Result<(), Error> {
-        if self.mailbox.is_none() {
+        if self.aside {
             return Ok(());
         }
         if self.ambushed.take().is_some() {
             self.take_back()?;
         }
         let rolled_back = self.take(Step::rollback());
-        self.mailbox = None;
+        self.aside = true;
+        self.run.dismiss(self.opponent);
         while !matches!(self.run.standing(self.opponent), Standing::Left) {
             self.pump(EAGER)?;
         }

@@ -12,7 +12,7 @@ use crate::connection::conninfo::Conninfo;
 use crate::connection::{Facts, Leash, Pool, open};
 use crate::engine::caller::Line;
 use crate::engine::run::{Run, Settled};
-use crate::engine::{Ending, Gate, Mailbox, Observer, SessionId, Step, StepResult};
+use crate::engine::{Ending, Gate, Observer, SessionId, Step, StepResult};
 use crate::error::Error;
 use crate::simulate::begin::{Opening, opening};
 
@@ -126,12 +126,10 @@ fn lead(
     let mut observer = Observer::open(pool.get(leash)?, None, leash)?;
     let line = Line::to_nobody();
     let mut run = Run::new(&mut observer, &line, leash, plan.timeout + GRACE);
-    let (mailbox, steps) = channel();
-    let opponent = run.add(NAME, pool.get(leash)?, Box::new(Mailbox(steps)))?;
-    let begun = Start { run: &mut run, opponent, mailbox: &mailbox, deadline }.all(plan, &facts);
+    let opponent = run.add_handed(NAME, pool.get(leash)?)?;
+    let begun = Start { run: &mut run, opponent, deadline }.all(plan, &facts);
     if let Err(error) = begun {
         // It may wait for a lock with other locks in its hands.
-        drop(mailbox);
         run.stop();
         return Err(error);
     }
@@ -139,10 +137,8 @@ fn lead(
     let pid =
         run.backend_pid(opponent).ok_or_else(|| Error::Bug { what: "an opponent without a backend".to_owned() })?;
     let _ = ready.send(());
-    let mut conductor = Conductor::new(run, leash, plan, &facts, mailbox, orders, (opponent, pid), deadline);
+    let mut conductor = Conductor::new(run, leash, plan, &facts, orders, (opponent, pid), deadline);
     let conducted = conductor.conduct();
-    // Its thread waits for the next step there, and the run waits for its thread.
-    conductor.mailbox = None;
     if conducted.is_err() {
         conductor.run.stop();
     }
@@ -158,7 +154,6 @@ fn lead(
 struct Start<'s, 'r> {
     run: &'s mut Run<'r>,
     opponent: SessionId,
-    mailbox: &'s Sender<Step>,
     deadline: Instant,
 }
 
@@ -193,7 +188,7 @@ impl Start<'_, '_> {
     }
 
     fn send(&mut self, step: Step) -> Result<(), Error> {
-        self.run.hand(self.opponent, self.mailbox, step)
+        self.run.hand(self.opponent, step)
     }
 
     fn result(&mut self, doing: String) -> Result<StepResult, Error> {

@@ -19,13 +19,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::caller::{Line, OwnBackend};
+use super::handed::Handed;
 use super::journal::Journal;
 use super::member::Member;
 use super::observer::{Observer, Outsider};
 use super::record::{Ending, Helper, Record, Stuck};
 use super::schedule::{Board, Decision, Schedule};
 use super::script::Script;
-use super::session::{Driver, Gate, Message, SessionId, start_sql};
+use super::seat::start_sql;
+use super::session::{Driver, Gate, Message, SessionId};
 use crate::connection::{Leash, Pooled};
 use crate::error::Error;
 use crate::report::Edge;
@@ -128,6 +130,23 @@ impl<'a> Run<'a> {
     /// Adds a session that takes the steps of `script` on `backend`.
     pub fn add(&mut self, name: &str, backend: Pooled, script: Box<dyn Script>) -> Result<SessionId, Error> {
         self.admit(name, |_, gate| start_sql(name, backend, script, gate))
+    }
+
+    /// Adds a session that takes the steps which the run hands in ([`Run::hand`]), until it is dismissed
+    /// ([`Run::dismiss`]).
+    pub fn add_handed(&mut self, name: &str, backend: Pooled) -> Result<SessionId, Error> {
+        let mut handed = None;
+        let session = self.admit(name, |_, gate| {
+            let driver = Driver::of(&backend);
+            handed = Some(Handed::new(name, backend, gate, &driver));
+            Ok(driver)
+        })?;
+        if let Some(member) = self.members.get_mut(session.0) {
+            member.handed = handed;
+            // Nobody waits at its gate.
+            member.permits = None;
+        }
+        Ok(session)
     }
 
     /// Adds a session that somebody else drives: `start` is given its gate, and sees to it that somebody waits there

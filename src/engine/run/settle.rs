@@ -1,6 +1,5 @@
 //! Leading a run step by step: release one, and wait until the server has an answer to it or says that it waits.
 
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::{LATE_PACE, Run};
@@ -24,11 +23,9 @@ pub enum Settled {
 }
 
 impl Run<'_> {
-    /// Hands a session with a [`Mailbox`] its next step, already released: nobody waits at the gate, which spares two
-    /// handovers between threads. Waits until the step before is over.
-    ///
-    /// [`Mailbox`]: crate::engine::Mailbox
-    pub fn hand(&mut self, session: SessionId, mailbox: &Sender<Step>, step: Step) -> Result<(), Error> {
+    /// Hands a session its next step ([`Run::add_handed`]), already released: nobody waits at the gate. Waits until the step
+    /// before is over, and then as long for this one as most steps take, which spares two handovers between threads.
+    pub fn hand(&mut self, session: SessionId, step: Step) -> Result<(), Error> {
         while matches!(self.standing(session), Standing::Running | Standing::Waiting { .. }) {
             self.listen(LATE_PACE)?;
         }
@@ -38,14 +35,26 @@ impl Run<'_> {
             None => {}
         }
         // A new step has asides of its own; what came unasked before it is heard with it.
-        let Some(member) = self.members.get_mut(session.0).filter(|member| !matches!(member.phase, Phase::Left)) else {
-            return Ok(());
-        };
-        member.phase = Phase::AtGate(step.clone());
+        let Some(member) = self.members.get_mut(session.0) else { return Ok(()) };
+        let Some(mut handed) = member.handed.take() else { return Ok(()) };
+        let (kind, sql) = (step.kind, step.sql.clone());
+        member.phase = Phase::AtGate(step);
         self.release(session);
-        // Whoever has closed it has left, or says so soon.
-        let _ = mailbox.send(step);
+        let started = handed.take(kind, &sql, self.next_look.saturating_duration_since(Instant::now()));
+        if let Some(member) = self.members.get_mut(session.0) {
+            member.handed = Some(handed);
+            if let (Some(driver), Some(thread)) = (&mut member.driver, started?) {
+                driver.thread = Some(thread);
+            }
+        }
         Ok(())
+    }
+
+    /// Lets a session that is handed its steps go, when its last one is over. Its transaction is rolled back.
+    pub fn dismiss(&mut self, SessionId(index): SessionId) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.handed = None;
+        }
     }
 
     /// Waits until the session's step is done, or, if it `may_wait`, until the server says that it waits for a lock; at

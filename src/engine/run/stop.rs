@@ -19,6 +19,7 @@ impl<'a> Run<'a> {
     pub fn stop(&mut self) {
         for member in &mut self.members {
             member.permits = None;
+            member.handed = None;
         }
         self.cancel_until(|run| run.board().is_over());
         for member in &self.members {
