@@ -72,22 +72,19 @@ impl PythonCaller {
         self
     }
 
-    /// The exception that ended the call, if one did.
-    pub(super) fn into_raised(self) -> Option<PyErr> {
-        self.raised
-    }
-
-    /// What is raised instead of a result: the exception that ended the call, else this error. If something could not be
-    /// removed from the server, a note of the exception says so (PEP 678).
-    pub(super) fn into_exception(self, error: &Error) -> PyErr {
-        Python::attach(|py| {
-            let exception = self.raised.unwrap_or_else(|| errors::to_python(py, error));
-            if let Some(left) = self.left {
-                // `add_note` came with Python 3.11; the attribute is what it fills. That there is none must not hide the error.
-                let _ = exception.value(py).setattr("__notes__", vec![left]);
-            }
-            exception
-        })
+    /// What the call gives: its result, or the exception that ended it, or its error. If something could not be removed from
+    /// the server, a note of the exception says so (PEP 678).
+    pub(super) fn answer<T>(self, py: Python<'_>, result: Result<T, Error>) -> PyResult<T> {
+        let exception = match (self.raised, result) {
+            (None, Ok(value)) => return Ok(value),
+            (Some(raised), _) => raised,
+            (None, Err(error)) => errors::to_python(py, &error),
+        };
+        if let Some(left) = self.left {
+            // `add_note` came with Python 3.11; the attribute is what it fills. That there is none must not hide the error.
+            let _ = exception.value(py).setattr("__notes__", vec![left]);
+        }
+        Err(exception)
     }
 
     fn keep(&mut self, result: PyResult<()>) -> Result<(), Halt> {

@@ -115,11 +115,7 @@ pub(super) fn run_matrix(
     let (conninfo, options) = read().map_err(|error| errors::to_python(py, &error))?;
     let mut caller = PythonCaller::new(on_start, None).told_chapters(on_cell);
     let result = py.detach(|| run(conninfo, &scenarios, &options, &mut caller));
-    match (caller.into_raised(), result) {
-        (Some(raised), _) => Err(raised),
-        (None, Ok(matrix)) => Ok(PyMatrix(matrix)),
-        (None, Err(error)) => Err(errors::to_python(py, &error)),
-    }
+    caller.answer(py, result.map(PyMatrix))
 }
 
 #[pymethods]

@@ -41,10 +41,7 @@ pub(super) fn repeat_deadlock(
     let conninfo = conninfo(dsn).map_err(|error| errors::to_python(py, &error))?;
     let mut caller = PythonCaller::of_many(on_start, on_report);
     let result = py.detach(|| run(conninfo, &options, times, jobs, &mut caller));
-    match (caller.into_raised(), result) {
-        (Some(raised), _) => Err(raised),
-        (None, result) => result.map_err(|error| errors::to_python(py, &error)),
-    }
+    caller.answer(py, result)
 }
 
 fn read(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Options> {

@@ -60,11 +60,7 @@ pub(super) fn simulate_deadlock(
     let conninfo = conninfo(dsn).map_err(|error| errors::to_python(py, &error))?;
     let mut caller = PythonCaller::new(on_start, on_event);
     let result = py.detach(|| run(conninfo, &options, &mut caller));
-    match (caller.into_raised(), result) {
-        (Some(raised), _) => Err(raised),
-        (None, Ok(report)) => Ok(report.into()),
-        (None, Err(error)) => Err(errors::to_python(py, &error)),
-    }
+    caller.answer(py, result.map(PyReport::from))
 }
 
 /// The arguments that say what is run, as they were given.

@@ -125,7 +125,7 @@ impl PySpec {
             .told_through(on_report)
             .told_notes(on_note);
         let result = py.detach(|| run_spec(conninfo, &self.spec, &options, &mut caller));
-        result.map(PySpecReport).map_err(|error| caller.into_exception(&error))
+        caller.answer(py, result.map(PySpecReport))
     }
 }
 

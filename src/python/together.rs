@@ -37,7 +37,7 @@ impl PyTogether {
             let conninfo = Conninfo::resolve(dsn, &SystemEnvironment)?;
             supervise(&mut caller, &leash, |_| Together::open(conninfo, &leash))
         });
-        let together = answer(py, caller, opened)?;
+        let together = caller.answer(py, opened)?;
         Ok(Self { together: Mutex::new(Some(together)), threads: Mutex::new(threads) })
     }
 
@@ -159,7 +159,7 @@ impl PyTogether {
         });
         match failure {
             Some(failure) => Err(failure),
-            None => answer(py, caller, told),
+            None => caller.answer(py, told),
         }
     }
 }
@@ -170,14 +170,6 @@ pub(super) fn completed(told: Told, collect: &Bound<'_, PyAny>) -> PyResult<PyRe
     let mut report = told.report;
     report.notes.extend(notes);
     Ok(PyReport::of_callables(report, yields))
-}
-
-fn answer<T>(py: Python<'_>, caller: PythonCaller, result: Result<T, Error>) -> PyResult<T> {
-    match (caller.into_raised(), result) {
-        (Some(raised), _) => Err(raised),
-        (None, Ok(value)) => Ok(value),
-        (None, Err(error)) => Err(errors::to_python(py, &error)),
-    }
 }
 
 pub(super) fn seconds(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
