@@ -57,7 +57,6 @@ pub(super) struct Conductor<'p, 'r> {
 
 impl<'p, 'r> Conductor<'p, 'r> {
     /// The conductor of an opponent that holds its locks.
-    #[expect(clippy::too_many_arguments, reason = "what the start has made, handed on")]
     pub(super) fn new(
         run: Run<'r>,
         leash: &'r Leash,
