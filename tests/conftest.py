@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 import pytest
+from project import Shop, shop_on
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from witness import SECRET, NothingLeftHere, nothing_left, tables_made, wait_until
@@ -70,6 +71,20 @@ def dsn(server_dsn: str, witness: Connection) -> str:
     """The DSN of a superuser of the suite's server, which the test leaves as it was."""
     assert not witness.closed
     return server_dsn
+
+
+@pytest.fixture(scope="module")
+def shop_of_the_module(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with shop_on(server_dsn, tmp_path_factory.mktemp("shop")) as shop:
+        yield shop
+
+
+@pytest.fixture
+def shop(shop_of_the_module: Shop) -> Iterator[Shop]:
+    """A Django project on the suite's server; after the test, nothing of ours may be left there."""
+    yield shop_of_the_module
+    with closing(psycopg.connect(shop_of_the_module.dsn, autocommit=True)) as connection:
+        nothing_left(connection)
 
 
 @pytest.fixture(scope="module")

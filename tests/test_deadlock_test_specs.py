@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from project import Shop, shop_on
 from psycopg.conninfo import conninfo_to_dict
 from witness import nothing_left
 
@@ -17,28 +16,15 @@ from django_lockstep import load_spec, scenarios
 from django_lockstep.management.specs import FORMATS, PLAIN_FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from conftest import MakeRole
+    from project import Shop
 
 SPEC = """
 session a step one { SELECT current_database() IS NOT NULL AS here; } step two { SELECT 2 AS two; }
 permutation one two
 """
-
-
-@pytest.fixture(scope="module")
-def shop(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with shop_on(server_dsn, tmp_path_factory.mktemp("shop")) as shop:
-        yield shop
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(shop: Shop) -> Iterator[None]:
-    yield
-    with closing(psycopg.connect(shop.dsn, autocommit=True)) as connection:
-        nothing_left(connection)
 
 
 @pytest.fixture

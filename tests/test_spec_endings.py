@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from project import Shop, shop_on
 from witness import value
 
 from django_lockstep import load_spec
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from project import Shop
     from witness import Connection
 
     from django_lockstep import Event
@@ -34,12 +34,6 @@ permutation locks waits lets_go ends
 MUTUAL = BLOCKED.replace("locks waits lets_go ends", "locks waits(lets_go) lets_go(waits) ends")
 TEARDOWN_FAILS = BLOCKED.replace("DROP TABLE spec_second,", "DROP TABLE spec_nowhere,")
 LEFT = "SELECT array_agg(relname::text ORDER BY relname) FROM pg_class WHERE relname LIKE 'spec\\_%'"
-
-
-@pytest.fixture(scope="module")
-def shop(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with shop_on(server_dsn, tmp_path_factory.mktemp("shop")) as shop:
-        yield shop
 
 
 @pytest.fixture
