@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from test_embedded import Script, alive, ours, query, wait_until
-from witness import FAST
+from test_embedded import Script, alive, ours, query
+from witness import FAST, wait_until
 
 from django_lockstep import embedded, simulate_deadlock
 from django_lockstep.embedded import EmbeddedError, EmbeddedServer
