@@ -420,6 +420,7 @@ fn a_session_that_is_dismissed_gives_its_connection_back_without_a_transaction()
             assert_eq!(state.scalar(), None);
         }
     });
-    let changed: i64 = witness().query_one(&tables.sql("SELECT count(*) FROM @acct WHERE bal = 0"), &[]).unwrap().get(0);
+    let changed: i64 =
+        witness().query_one(&tables.sql("SELECT count(*) FROM @acct WHERE bal = 0"), &[]).unwrap().get(0);
     assert_eq!(changed, 0);
 }

@@ -53,9 +53,13 @@ impl Readiness {
     }
 }
 
-/// Nothing to wait on but the event loop.
+/// Nothing to wait on beside the event loop: it is asked again and again.
 #[cfg(not(unix))]
 pub(super) struct Readiness;
+
+/// How often.
+#[cfg(not(unix))]
+const PACE: Duration = Duration::from_millis(1);
 
 #[cfg(not(unix))]
 impl Readiness {
@@ -63,7 +67,8 @@ impl Readiness {
         Ok(Self)
     }
 
-    fn wait(&self, _: Duration) -> bool {
-        false
+    fn wait(&self, patience: Duration) -> bool {
+        std::thread::sleep(patience.min(PACE));
+        true
     }
 }

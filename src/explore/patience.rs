@@ -17,14 +17,14 @@ pub(super) struct Patience {
     again: usize,
     last: Option<Overtaken>,
     in_a_row: usize,
-    /// Who overtakes whom every time.
-    rules: BTreeSet<((usize, usize), (usize, usize))>,
+    /// Who overtakes whom every time, after which choices. After others it may be a race.
+    rules: BTreeSet<(Vec<usize>, Overtaken)>,
 }
 
 impl Patience {
-    /// What is not known to be so every time.
-    pub(super) fn first_of(&self, overtaken: Vec<Overtaken>) -> Option<Overtaken> {
-        overtaken.into_iter().find(|one| !self.rules.contains(&(one.session, one.by)))
+    /// What is not known to be so every time, after these choices.
+    pub(super) fn first_of(&self, overtaken: Vec<Overtaken>, choices: &[usize]) -> Option<Overtaken> {
+        overtaken.into_iter().find(|one| !self.rules.contains(&(choices.to_vec(), *one)))
     }
 
     /// A schedule has come to its end.
@@ -32,12 +32,12 @@ impl Patience {
         (self.again, self.last, self.in_a_row) = (0, None, 0);
     }
 
-    /// Whether the schedule shall be begun again, after this or something else that the server has chosen.
-    pub(super) fn again(&mut self, overtaken: Option<Overtaken>) -> bool {
+    /// Whether the schedule shall be begun again, after this or something else that the server has chosen after these choices.
+    pub(super) fn again(&mut self, overtaken: Option<Overtaken>, choices: &[usize]) -> bool {
         self.in_a_row = if self.last == overtaken { self.in_a_row + 1 } else { 1 };
         self.last = overtaken;
         if let Some(one) = overtaken.filter(|_| self.in_a_row >= SURE) {
-            self.rules.insert((one.session, one.by));
+            self.rules.insert((choices.to_vec(), one));
         }
         self.again += 1;
         self.again <= MOST_AGAIN
@@ -56,22 +56,24 @@ mod tests {
     #[test]
     fn what_is_so_every_time_is_how_the_server_does_it() {
         let one = Overtaken { session: (1, 1), by: (2, 1), after: 4 };
+        let choices = [0, 1, 2, 0];
         let mut patience = Patience::default();
         for _ in 1..SURE {
-            assert!(patience.again(Some(one)));
+            assert!(patience.again(Some(one), &choices));
         }
-        assert!(patience.again(None));
-        assert_eq!(patience.first_of(vec![one]), Some(one));
+        assert!(patience.again(None, &choices));
+        assert_eq!(patience.first_of(vec![one], &choices), Some(one));
         for _ in 0..SURE {
-            assert!(patience.again(Some(one)));
+            assert!(patience.again(Some(one), &choices));
         }
-        assert_eq!(patience.first_of(vec![one]), None);
+        assert_eq!(patience.first_of(vec![one], &choices), None);
+        assert_eq!(patience.first_of(vec![one], &[1, 0, 2, 0]), Some(one));
         for _ in patience.count()..MOST_AGAIN {
-            assert!(patience.again(None));
+            assert!(patience.again(None, &choices));
         }
-        assert!(!patience.again(None));
+        assert!(!patience.again(None, &choices));
         patience.end();
-        assert!(patience.again(None));
-        assert_eq!(patience.first_of(vec![one]), None);
+        assert!(patience.again(None, &choices));
+        assert_eq!(patience.first_of(vec![one], &choices), None);
     }
 }

@@ -164,7 +164,7 @@ impl Search {
     /// The run has strayed: the server has let in somebody out of turn, or, if that is not it, has gone another way than
     /// before. Whether the same schedule is to be run again, from its beginning: `begin` comes next, not `end`.
     pub fn again(&mut self, overtaken: Option<Overtaken>) -> bool {
-        if !self.patience.again(overtaken) {
+        if !self.patience.again(overtaken, &self.choices) {
             return false;
         }
         self.statistics.again += 1;
@@ -199,7 +199,7 @@ impl Search {
     /// now. An error if somebody was let in out of turn: then this run is worth nothing.
     pub fn observe(&mut self, others: BTreeSet<usize>, footprint: Footprint, waits: &Waits) -> Result<(), Overtaken> {
         let Some(&session) = self.choices.last() else { return Ok(()) };
-        if let Some(overtaken) = self.patience.first_of(self.queue.observe(session, waits)) {
+        if let Some(overtaken) = self.patience.first_of(self.queue.observe(session, waits), &self.choices) {
             return Err(overtaken);
         }
         let mut involved = others;

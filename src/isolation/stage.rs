@@ -55,6 +55,8 @@ pub(super) struct Made {
 
 /// After this time with something that goes on, the caller is told what is waited for.
 pub(super) const QUIET: Duration = Duration::from_secs(2);
+/// How long the control connection is listened to before it is looked whether the call is to end.
+const SLICE: Duration = Duration::from_millis(20);
 /// How much longer a setup or teardown that has begun may go on when the call is to end: by half it had better not be done.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long asking for its cancellation may take.
@@ -96,9 +98,22 @@ impl Stage<'_, '_> {
         if self.leash.is_cut() {
             return Err(Failed::Error(Error::Halted));
         }
+        let start = Instant::now();
         let backend = self.run.observer().backend();
         let cancel = backend.cancel_handle();
-        let reply = match backend.run(sql, &self.leash.patient(PATIENCE)) {
+        backend.begin(sql);
+        let mut reply = None;
+        while reply.is_none() && start.elapsed() < QUIET && !self.leash.is_cut() && !self.leash.is_over() {
+            reply = backend.await_briefly(SLICE);
+        }
+        if reply.is_none() && start.elapsed() >= QUIET {
+            let seconds = self.options.timeout.as_secs_f64();
+            self.line.note(&format!(
+                "The {what} has not ended; it is given up with the whole run, when that has lasted {seconds} s."
+            ));
+        }
+        let reply = reply.unwrap_or_else(|| self.run.observer().backend().finish(&self.leash.patient(PATIENCE)));
+        let reply = match reply {
             Ok(reply) => reply,
             Err(Broken::Lost { why, .. }) => {
                 transcript.line(format_args!("{what} failed: {why}"));

@@ -262,10 +262,14 @@ impl Server {
         }
     }
 
-    /// Those for whom a row is free now come to the counter in any order.
+    /// Those for whom a row is free now come to the counter in any order. Nobody passes one who is still behind a holder.
     fn crowd(&mut self, row: usize) {
-        let free = |(id, lock): &(usize, RowLock)| self.holders(*id, row, *lock).next().is_none();
-        let (mut woken, others): (Vec<_>, Vec<_>) = self.queues[row].iter().copied().partition(free);
+        let (mut woken, mut others) = (Vec::new(), Vec::<(usize, RowLock)>::new());
+        for &(id, lock) in &self.queues[row] {
+            let is_free = self.holders(id, row, lock).next().is_none();
+            let is_behind = others.iter().any(|(_, wanted)| wanted.conflicts(lock));
+            if is_free && !is_behind { woken.push((id, lock)) } else { others.push((id, lock)) }
+        }
         if let Some(chance) = &mut self.chance {
             chance.shuffle(&mut woken);
             self.queues[row] = woken.into_iter().chain(others).collect();

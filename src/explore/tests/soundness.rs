@@ -191,3 +191,18 @@ fn a_step_that_waits_for_its_first_row_still_wants_its_second() {
     let all: BTreeSet<Outcome> = all_orders(&program).into_iter().map(|(outcome, ..)| outcome).collect();
     assert_eq!(explore(&program, Mode::All).outcomes, all);
 }
+
+/// A row that is let go to some is not yet free for one who came before them: it is no race that nobody passes that one.
+#[test]
+fn four_with_locks_of_three_strengths_are_searched_to_the_end() {
+    let lock = |lock| vec![Op::Lock(vec![Target::Row(0)], lock), Op::Commit];
+    let (share, update) = (lock(RowLock::KeyShare), lock(RowLock::Update));
+    let program = vec![share.clone(), update, vec![Op::Write(vec![Target::Row(0)]), Op::Commit], share];
+    for seed in 0..20 {
+        let mut chance = Rng::with_seed(seed);
+        let fair = explore(&program, Mode::All);
+        let unfair = explore_on(&program, Mode::All, Limits::default(), || Server::unfair(&program, &mut chance));
+        assert_eq!(unfair.outcomes, fair.outcomes);
+        assert_eq!(Statistics { again: 0, ..unfair.statistics }, fair.statistics);
+    }
+}
