@@ -248,9 +248,7 @@ def test_a_spec_that_goes_on_says_what_is_waited_for(shop: Shop, tmp_path: Path)
         "session b step wants { SELECT pg_advisory_lock(1); } step more { SELECT 1; } permutation takes wants more"
     )
     with shop.on_terminal("--spec", str(file), "--yes-run-sql", PG_TEST_TIMEOUT_DEFAULT="300") as terminal:
-        terminal.read_until(
-            r"The setup has not ended; it is given up with the whole run, when that has\s+lasted \d+ s\."
-        )
+        terminal.read_until(r"The setup has not ended; it is given up with the whole run")
         terminal.read_until(
             r"The setup of session a has not ended; it is given up when it has lasted 1200 s\."
         )

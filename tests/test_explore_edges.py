@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection, connections, models, transaction
+from django.db import OperationalError, connection, connections, models, transaction
 from orm.models import Account, Child, Parent, Tag
 
 from django_lockstep.testing import Exploration, explore
@@ -315,3 +315,25 @@ def test_a_callable_that_hangs_is_told_and_keeps_it_from_being_complete() -> Non
     assert (result.complete, result.stopped) == (False, "hang")
     assert {finding.kind for finding in result.findings} == {"hang"}
     connections.close_all()
+
+
+@pytest.mark.parametrize("limit", ["nowait", "lock_timeout"])
+def test_a_lock_that_is_not_to_be_had_is_an_exception_of_the_code(limit: str) -> None:
+    class BusyError(Exception):
+        """What the user's own code makes of 55P03."""
+
+    def book() -> None:
+        try:
+            with transaction.atomic():
+                if limit == "lock_timeout":
+                    run("SET LOCAL lock_timeout = '1ms'")
+                account = Account.objects.select_for_update(nowait=limit == "nowait").get(pk=1)
+                account.save()
+        except OperationalError as error:
+            raise BusyError from error
+
+    result = explore(book, book, setup=accounts)
+    found = {(finding.kind, finding.about.split(":")[0]) for finding in result.findings}
+    raised = {("exception", "A raised BusyError"), ("exception", "B raised BusyError")}
+    assert found & raised, result.to_text()
+    assert {kind for kind, _ in found} == {"exception"}, result.to_text()

@@ -237,7 +237,7 @@ class Explorer:
                     f"the server refused {session.name}: {session.message}",
                     ran,
                 )
-            elif error is not None and session.outcome not in _ABORTED:
+            elif error is not None and session.outcome != "deadlock_victim":
                 what = f"{session.name} raised {type(error).__name__}: {driver.text_of(error)}"
                 self.add(("exception", session.name, type(error)), "exception", what, ran)
         self.check(ran)
