@@ -355,12 +355,12 @@ fn locks_are_noted_only_where_they_are_asked_for() {
     assert!(record.sessions[0].statements.iter().all(|statement| statement.locks.is_empty()));
 }
 
-/// Sessions that are handed their steps, on a pool of as many connections.
-fn handed(play: impl FnOnce(&mut Run<'_>, &Pool, &Leash)) {
+/// Sessions that are handed their steps, on a pool of as many connections and the observer's.
+fn handed(play: impl FnOnce(&mut Run<'_>, &Pool, &Leash) + Send) {
     let leash = Leash::lasting(Duration::from_secs(20));
     supervise(&mut Silent, &leash, |line| {
-        let pool = Pool::start(Arc::new(conninfo()), 2, None, &leash);
-        let mut observer = Observer::open(open(&conninfo(), &leash)?, None, &leash)?;
+        let pool = Pool::start(Arc::new(conninfo()), 3, None, &leash);
+        let mut observer = Observer::open(pool.get(&leash)?, None, &leash)?;
         let mut run = Run::new(&mut observer, line, &leash, Duration::from_secs(5));
         for name in ["a", "b"] {
             let session = run.add_handed(name, pool.get(&leash)?)?;
