@@ -337,3 +337,21 @@ def test_a_lock_that_is_not_to_be_had_is_an_exception_of_the_code(limit: str) ->
     raised = {("exception", "A raised BusyError"), ("exception", "B raised BusyError")}
     assert found & raised, result.to_text()
     assert {kind for kind, _ in found} == {"exception"}, result.to_text()
+
+
+def test_a_relation_that_is_made_in_a_transaction() -> None:
+    make = steps("CREATE TEMP TABLE made_inside (i int) ON COMMIT DROP", "UPDATE orm_account SET balance = 1")
+    result = explore(make, steps("UPDATE orm_account SET balance = 2"), setup=accounts)
+    assert (result.complete, result.findings) == (True, ()), result.to_text()
+
+
+def test_a_column_may_be_called_like_an_alias() -> None:
+    with made(
+        "CREATE TABLE edges_point (x int PRIMARY KEY, y int)",
+        "INSERT INTO edges_point VALUES (1, 0)",
+        dropped="DROP TABLE edges_point",
+    ):
+        change = steps("UPDATE edges_point SET y = y + 1")
+        result = explore(change, change)
+        assert (result.complete, result.findings) == (True, ()), result.to_text()
+        assert run("SELECT x, y FROM edges_point") == [(1, 0)]

@@ -372,7 +372,8 @@ fn blocked_by(pids: &[i32], others: &[i32]) -> String {
 fn footholds(pids: &str) -> String {
     format!(
         "SELECT backend, array_to_string(pg_catalog.pg_blocking_pids(backend), ' '), locktype, \
-         CASE locktype WHEN 'relation' THEN format('%I.%I', relnamespace::regnamespace, relname) \
+         CASE WHEN locktype = 'relation' AND relname IS NULL THEN format('relation %s', relation) \
+         WHEN locktype = 'relation' THEN format('%I.%I', relnamespace::regnamespace, relname) \
          ELSE format('advisory lock [%s,%s,%s]', classid, objid, objsubid) END, mode \
          FROM pg_catalog.unnest({pids}) AS backend LEFT JOIN (pg_locks LEFT JOIN pg_class ON pg_class.oid = relation) \
          ON pg_locks.pid = backend AND (locktype IN ('advisory', 'tuple') OR locktype = 'transactionid' AND granted \

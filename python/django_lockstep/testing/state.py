@@ -73,7 +73,7 @@ class State:
         self.deferred: list[tuple[str, str]] = self._asked(_DEFERRED)
         ((self._privileged,),) = self._asked("SELECT current_setting('is_superuser') = 'on'")
         self._rows: dict[str, str] = dict(
-            self._each(self._tables, lambda t, *_: f"coalesce(json_agg(x), '[]')::text FROM {t} x")
+            self._each(self._tables, lambda t, *_: f"coalesce(json_agg(x.*), '[]')::text FROM {t} x")
         )
         self._digests = self.digests()
         self._counters = dict.fromkeys(sequences, (1, False))
@@ -129,7 +129,7 @@ class State:
             named = ", ".join(f"'{_bare(key)}', x.{key}" for key in self.keys[table])
             others = "".join(f" - '{_bare(key)}'" for key in self.keys[table])
             return (
-                f"jsonb_build_object({named})::text, (to_jsonb(x){others})::text FROM {table} x "
+                f"jsonb_build_object({named})::text, (to_jsonb(x.*){others})::text FROM {table} x "
                 "WHERE x.xmin::text::bigint >= {number} OR x.xmax::text::bigint >= {number}"
             )
 
