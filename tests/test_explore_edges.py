@@ -355,3 +355,50 @@ def test_a_column_may_be_called_like_an_alias() -> None:
         result = explore(change, change)
         assert (result.complete, result.findings) == (True, ()), result.to_text()
         assert run("SELECT x, y FROM edges_point") == [(1, 0)]
+
+
+def test_a_generated_column_is_unique() -> None:
+    """What is set is in no index; what is made of it is."""
+    with made(
+        "CREATE TABLE edges_made (id int PRIMARY KEY, name text, "
+        "low text GENERATED ALWAYS AS (lower(name)) STORED UNIQUE)",
+        "INSERT INTO edges_made VALUES (1, 'a'), (2, 'b')",
+        dropped="DROP TABLE edges_made",
+    ):
+        rename = 'UPDATE "edges_made" SET "name" = %s WHERE "edges_made"."id" = %s'
+
+        def renames(key: int) -> Callable[[], None]:
+            def change() -> None:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    cursor.execute(rename, ["Q", key])
+
+            return change
+
+        found = [
+            {(finding.kind, finding.about.split(" ")[0]) for finding in result.findings}
+            for result in (explore(renames(1), renames(2), reduced=reduced) for reduced in (True, False))
+        ]
+        assert found[0] == found[1] == {("exception", "A"), ("exception", "B")}
+
+
+def test_two_tables_draw_from_one_sequence() -> None:
+    with made(
+        "CREATE SEQUENCE edges_numbers",
+        "CREATE TABLE edges_one (id int PRIMARY KEY DEFAULT nextval('edges_numbers'), v int)",
+        "CREATE TABLE edges_other (id int PRIMARY KEY DEFAULT nextval('edges_numbers'), v int)",
+        dropped="DROP TABLE edges_one, edges_other; DROP SEQUENCE edges_numbers",
+    ):
+        insert = 'INSERT INTO "{0}" ("v") VALUES (%s) RETURNING "{0}"."id"'
+
+        def inserts(table: str) -> Callable[[], None]:
+            def change() -> None:
+                with connection.cursor() as cursor:
+                    cursor.execute(insert.format(table), [1])
+
+            return change
+
+        same_as_all(
+            inserts("edges_one"),
+            inserts("edges_other"),
+            what="SELECT edges_one.id < edges_other.id FROM edges_one, edges_other",
+        )

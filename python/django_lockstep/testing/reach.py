@@ -1,8 +1,8 @@
 """What a statement touches, where that can be read off the statement itself: the plain ones that Django writes.
 
 A statement is recognised as a whole or not at all. There is no function in it, no second table and no subquery, and
-its table has no triggers, rules, policies, partitions or heirs. Everything else is asked of the server, and counts for
-whole tables.
+its table has no triggers, rules, policies, generated columns, partitions or heirs. Everything else is asked of the
+server, and counts for whole tables.
 """
 
 from __future__ import annotations
@@ -37,14 +37,18 @@ SELECT format('"%s"', relname), format('%I.%I', nspname, relname), c.oid::regcla
   NOT EXISTS (SELECT FROM pg_attrdef WHERE adrelid = c.oid AND pg_get_expr(adbin, adrelid) LIKE '%(%'
               AND pg_get_expr(adbin, adrelid) NOT LIKE 'nextval(%')
   AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indexprs IS NOT NULL),
-  ARRAY(SELECT format('%I.%I', n.nspname, s.relname) FROM pg_depend JOIN pg_class s ON s.oid = objid AND s.relkind = 'S'
-   JOIN pg_namespace n ON n.oid = s.relnamespace
-   WHERE classid = 'pg_class'::regclass AND refobjid = c.oid AND deptype IN ('a', 'i'))
+  ARRAY(SELECT format('%I.%I', n.nspname, s.relname) FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
+   WHERE s.relkind = 'S' AND (
+    EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = s.oid AND refobjid = c.oid
+            AND deptype IN ('a', 'i'))
+    OR EXISTS (SELECT FROM pg_depend JOIN pg_attrdef ON pg_attrdef.oid = objid AND adrelid = c.oid
+               WHERE classid = 'pg_attrdef'::regclass AND refobjid = s.oid)))
 FROM pg_class c JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relkind = 'r' AND relpersistence <> 't' AND pg_table_is_visible(c.oid) AND NOT relrowsecurity
 AND NOT relispartition AND nspname NOT IN ('pg_catalog', 'information_schema')
 AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
 AND NOT EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid)
+AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attgenerated <> '' AND NOT attisdropped)
 AND NOT EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent))
 AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = c.oid AND contype = 'c'
                 AND pg_get_constraintdef(pg_constraint.oid) ~ '\\w\\(')
@@ -105,8 +109,9 @@ class Table:
     childless: bool
     """Whether no foreign key refers to it."""
     insertable: bool
-    """Whether its defaults and indexes call no functions but its own sequence."""
+    """Whether its defaults and indexes call no functions but ``nextval``."""
     sequences: tuple[str, ...] = field(default=())
+    """Its own, and those that its defaults draw from."""
 
 
 class Reaches:
