@@ -86,7 +86,7 @@ def test_an_update_is_lost_without_a_lock_and_that_is_found_unasked() -> None:
     again = explore(
         deposit, deposit, setup=accounts, only=result.findings[0].schedule, invariant=total_is_220
     )
-    assert [finding.kind for finding in again.findings] == ["violation"]
+    assert [finding.kind for finding in again.findings] == ["violation", "lost_update"]
 
 
 def total_is_220() -> bool:
@@ -234,6 +234,14 @@ def test_a_finding_shows_the_run_of_its_own_schedule() -> None:
     released = [name for _, name in sorted(statements)]
     assert " ".join(released).startswith(found.schedule)
     assert f'run_together(…, order="{found.schedule}")' in str(found)
+
+
+def test_a_lost_update_happens_again_by_the_line_to_paste() -> None:
+    (found,) = explore(deposit, deposit, setup=accounts).findings
+    assert f'explore(…, only="{found.schedule}")' in str(found)
+    again = explore(deposit, deposit, setup=accounts, only=found.schedule)
+    assert (again.schedules, again.stopped) == (1, "only")
+    assert [finding.kind for finding in again.findings] == ["lost_update"]
 
 
 def test_limits_bounds_and_random_schedules_are_not_complete() -> None:

@@ -36,6 +36,7 @@ def assert_deadlocks(
     The callables are explored (as by ``explore``, whose arguments these are) until the first deadlock; or run once, in
     the given ``order`` (as for ``run_together``).
     """
+    __tracebackhide__ = True
     explored = _explored(
         callables, order, setup, preemptions, max_schedules, max_seconds, using, timeout, "assert_deadlocks"
     )
@@ -68,6 +69,7 @@ def assert_no_deadlock(
     - a limit (``max_schedules``, ``max_seconds``, ``--lockstep-max-schedules``) ended the search. ``preemptions`` is no
       such limit: it says which schedules are meant, and ``complete`` of what is returned says whether that was all.
     """
+    __tracebackhide__ = True
     explored = _explored(
         callables, order, setup, preemptions, max_schedules, max_seconds, using, timeout, "assert_no_deadlock"
     )

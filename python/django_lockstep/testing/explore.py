@@ -127,7 +127,7 @@ def search(
                 return explorer.explore(
                     bounds,
                     only=numbers,
-                    judged=judged and numbers is None,
+                    judged=judged and gated is None,
                     until=until,
                     and_then=partial(meet, hired=hired) if numbers is None else None,
                 )

@@ -131,12 +131,15 @@ impl Finding {
         format!("seen in {}", number_of(self.seen, "schedule"))
     }
 
-    /// What makes it happen again. A row that is held in between (its key is quoted) only the search can hold.
+    /// What makes it happen again. A row that is held in between (its key is quoted) only the search can hold, and only it
+    /// asks the invariant and knows what serial orders leave.
     #[must_use]
     pub fn replay(&self) -> String {
         let schedule = one_line(&self.schedule);
         if schedule.contains('"') {
             format!("explore(…, only='{schedule}')")
+        } else if matches!(self.kind.as_str(), "lost_update" | "violation") {
+            format!("explore(…, only=\"{schedule}\")")
         } else {
             format!("run_together(…, order=\"{schedule}\")")
         }
