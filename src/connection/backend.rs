@@ -148,7 +148,12 @@ impl Backend {
             let polled = runtime.block_on(async {
                 // The event loop looks at the socket.
                 tokio::task::yield_now().await;
-                poll_fn(|cx| Poll::Ready(poll(wire, &mut ears, work, cx))).await
+                poll_fn(|cx| {
+                    let polled = poll(wire, &mut ears, work, cx);
+                    // What it has asked for now is written when the socket is looked at.
+                    Poll::Ready(if polled.is_pending() { poll(wire, &mut ears, work, cx) } else { polled })
+                })
+                .await
             });
             match (polled, wire.as_ref()) {
                 (Poll::Ready(exchange), _) => break exchange,
@@ -293,8 +298,7 @@ fn drive(
 
 /// Reads and writes what the socket has and takes.
 fn poll(wire: &mut Option<Wire>, ears: &mut Ears<'_>, work: &mut Work, cx: &mut Context<'_>) -> Poll<Exchange> {
-    // What it asks for is written when the socket is looked at.
-    let mut done = work.as_mut().poll(cx);
+    let mut done = Poll::Pending;
     while let Some(socket) = wire {
         match socket.messages.poll_next_unpin(cx) {
             Poll::Ready(Some(Ok(message))) => {

@@ -58,9 +58,10 @@ class Ensemble:
 
     def __enter__(self) -> Ensemble:
         try:
+            # First, for it knows what to say of a pooler that has no room for the sessions beside it.
+            self._together = Together(self._dsn, self.timeout, threads=self.threads)
             for name in self.names:
                 self._sessions.append(self._hired(name))
-            self._together = Together(self._dsn, self.timeout, threads=self.threads)
             reaches = self._reaches and self._reaches()
             self._terms.set_result(Terms(self._together.deadlock_timeouts, reaches))
             self._await_opened()
