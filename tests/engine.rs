@@ -9,19 +9,15 @@ use std::time::{Duration, Instant};
 
 use django_lockstep::Error;
 use django_lockstep::connection::{Leash, Pool, open};
-use django_lockstep::engine::run::{Run, Settled};
+use django_lockstep::engine::run::Run;
 use django_lockstep::engine::schedule::{Board, Decision, Entry, InOrder, Schedule};
 use django_lockstep::engine::{
     Caller, Ending, Fixed, Halt, Observer, OwnBackend, Record, Script, SessionId, Silent, Step, StepResult, supervise,
 };
 use django_lockstep::report::EventKind::{Acquired, Commit, Request, Waiting};
 use django_lockstep::report::{Event, EventKind, SessionOutcome};
+use support::tables::{Tables, begin};
 use support::{assert_nothing_left, conninfo, eventually, witness};
-
-/// Begins a transaction that looks for a deadlock after so many milliseconds.
-fn begin(deadlock_timeout: u32) -> Step {
-    Step::begin(format!("BEGIN; SET LOCAL deadlock_timeout = {deadlock_timeout}; SELECT pg_backend_pid()"))
-}
 
 /// Begins, does these, and commits.
 fn script(statements: &[&str]) -> Box<dyn Script> {
@@ -31,33 +27,6 @@ fn script(statements: &[&str]) -> Box<dyn Script> {
 fn script_with(deadlock_timeout: u32, statements: &[&str]) -> Box<dyn Script> {
     let middle = statements.iter().map(|sql| Step::statement(*sql, *sql));
     Box::new(Fixed::new(std::iter::once(begin(deadlock_timeout)).chain(middle).chain([Step::commit()])))
-}
-
-/// A table of the test's own, dropped at the end.
-struct Tables(String);
-
-impl Tables {
-    fn new(name: &str, rest: &str) -> Self {
-        let mut witness = witness();
-        witness
-            .batch_execute(&format!(
-                "DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}; SET search_path = {name}; \
-                 CREATE TABLE acct (id int PRIMARY KEY, bal int); INSERT INTO acct SELECT i, 100 FROM generate_series(1, 6) i; \
-                 {rest}"
-            ))
-            .unwrap();
-        Self(name.to_owned())
-    }
-
-    fn sql(&self, text: &str) -> String {
-        text.replace('@', &format!("{}.", self.0))
-    }
-}
-
-impl Drop for Tables {
-    fn drop(&mut self) {
-        witness().batch_execute(&format!("DROP SCHEMA {} CASCADE", self.0)).unwrap();
-    }
 }
 
 struct Play<'a> {
@@ -353,74 +322,4 @@ fn locks_are_noted_only_where_they_are_asked_for() {
     let tables = Tables::new("engine_no_locks", "");
     let record = play(vec![script(&[&tables.sql("UPDATE @acct SET bal = 0 WHERE id = 1")])], &mut order(1, "A"));
     assert!(record.sessions[0].statements.iter().all(|statement| statement.locks.is_empty()));
-}
-
-/// Sessions that are handed their steps, on a pool of as many connections and the observer's.
-fn handed(play: impl FnOnce(&mut Run<'_>, &Pool, &Leash) + Send) {
-    let leash = Leash::lasting(Duration::from_secs(20));
-    supervise(&mut Silent, &leash, |line| {
-        let pool = Pool::start(Arc::new(conninfo()), 3, None, &leash);
-        let mut observer = Observer::open(pool.get(&leash)?, None, &leash)?;
-        let mut run = Run::new(&mut observer, line, &leash, Duration::from_secs(5));
-        for name in ["a", "b"] {
-            let session = run.add_handed(name, pool.get(&leash)?)?;
-            run.hand(session, begin(60_000))?;
-            assert_eq!(run.settle(session, false, soon())?, Settled::Done);
-        }
-        play(&mut run, &pool, &leash);
-        run.stop();
-        Ok(())
-    })
-    .unwrap();
-    assert_nothing_left();
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
-}
-
-#[test]
-fn a_step_that_is_handed_in_and_lasts_is_carried_on_by_a_thread() {
-    let tables = Tables::new("engine_handed", "");
-    handed(|run, _, _| {
-        let (a, b) = (SessionId(0), SessionId(1));
-        let update = |name: &str| Step::statement(name, tables.sql("UPDATE @acct SET bal = bal + 1 WHERE id = 1"));
-        run.hand(a, update("a1")).unwrap();
-        assert_eq!(run.settle(a, true, soon()).unwrap(), Settled::Done);
-        run.hand(b, update("b1")).unwrap();
-        assert_eq!(run.settle(b, true, soon()).unwrap(), Settled::Waiting);
-        run.hand(a, Step::commit()).unwrap();
-        assert_eq!(run.settle(b, false, soon()).unwrap(), Settled::Done);
-        assert_eq!(run.take_result(b).unwrap().rows(), Some(1));
-        run.hand(b, Step::commit()).unwrap();
-        assert_eq!(run.settle(b, false, soon()).unwrap(), Settled::Done);
-        let record = run.record(Ending::Complete);
-        assert!(record.sessions.iter().all(|session| session.outcome == SessionOutcome::Committed), "{record:#?}");
-        let of_b: Vec<EventKind> =
-            record.events.iter().filter(|event| event.step == "b1").map(|event| event.kind).collect();
-        assert_eq!(of_b, [Request, Waiting, Acquired]);
-    });
-}
-
-#[test]
-fn a_session_that_is_dismissed_gives_its_connection_back_without_a_transaction() {
-    let tables = Tables::new("engine_dismissed", "");
-    handed(|run, pool, leash| {
-        let (a, b) = (SessionId(0), SessionId(1));
-        let update = |id: u32| Step::statement("", tables.sql(&format!("UPDATE @acct SET bal = 0 WHERE id = {id}")));
-        run.hand(a, update(1)).unwrap();
-        assert_eq!(run.settle(a, true, soon()).unwrap(), Settled::Done);
-        run.hand(b, update(1)).unwrap();
-        assert_eq!(run.settle(b, true, soon()).unwrap(), Settled::Waiting);
-        // One that waits goes when it is through.
-        run.dismiss(b);
-        run.dismiss(a);
-        for mut back in [pool.get(leash).unwrap(), pool.get(leash).unwrap()] {
-            let state = back.ask("SELECT pg_current_xact_id_if_assigned()", "looking", leash).unwrap();
-            assert_eq!(state.scalar(), None);
-        }
-    });
-    let changed: i64 =
-        witness().query_one(&tables.sql("SELECT count(*) FROM @acct WHERE bal = 0"), &[]).unwrap().get(0);
-    assert_eq!(changed, 0);
 }

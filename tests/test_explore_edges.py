@@ -4,70 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import OperationalError, connection, connections, models, transaction
+from django.db import OperationalError, connections, models, transaction
+from interleaved import accounts, made, run, same_as_all, steps
 from orm.models import Account, Child, Parent, Tag
 
-from django_lockstep.testing import Exploration, explore
+from django_lockstep.testing import explore
 from django_lockstep.testing.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("clean_orm")
-
-
-def accounts() -> None:
-    Account.objects.bulk_create([Account(pk=1), Account(pk=2), Account(pk=3)])
-
-
-def run(sql: str) -> list[tuple[object, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall()) if cursor.description else []
-
-
-@contextmanager
-def made(*statements: str, dropped: str) -> Iterator[None]:
-    for statement in statements:
-        run(statement)
-    try:
-        yield
-    finally:
-        run(dropped)
-
-
-def steps(*statements: str) -> Callable[[], None]:
-    def transact() -> None:
-        with transaction.atomic():
-            for statement in statements:
-                run(statement)
-
-    return transact
-
-
-def same_as_all(
-    *callables: Callable[[], None], what: str, setup: Callable[[], object] | None = None
-) -> Exploration:
-    """Return the reduced search, which has come to the same as every order; ``what`` selects what is compared."""
-    seen: list[set[str]] = []
-    for reduced in (False, True):
-        outcomes: set[str] = set()
-        before = run(what)
-        result = explore(
-            *callables,
-            setup=setup,
-            reduced=reduced,
-            invariant=lambda outcomes=outcomes: outcomes.add(str(run(what))),  # type: ignore[misc]
-        )
-        assert result.complete
-        assert run(what) == before, "it is put back"
-        seen.append(outcomes | {finding.kind for finding in result.findings})
-    assert seen[0] == seen[1]
-    return result
 
 
 def test_a_trigger_that_writes_elsewhere_is_seen() -> None:
@@ -337,68 +287,3 @@ def test_a_lock_that_is_not_to_be_had_is_an_exception_of_the_code(limit: str) ->
     raised = {("exception", "A raised BusyError"), ("exception", "B raised BusyError")}
     assert found & raised, result.to_text()
     assert {kind for kind, _ in found} == {"exception"}, result.to_text()
-
-
-def test_a_relation_that_is_made_in_a_transaction() -> None:
-    make = steps("CREATE TEMP TABLE made_inside (i int) ON COMMIT DROP", "UPDATE orm_account SET balance = 1")
-    result = explore(make, steps("UPDATE orm_account SET balance = 2"), setup=accounts)
-    assert (result.complete, result.findings) == (True, ()), result.to_text()
-
-
-def test_a_column_may_be_called_like_an_alias() -> None:
-    with made(
-        "CREATE TABLE edges_point (x int PRIMARY KEY, y int)",
-        "INSERT INTO edges_point VALUES (1, 0)",
-        dropped="DROP TABLE edges_point",
-    ):
-        change = steps("UPDATE edges_point SET y = y + 1")
-        result = explore(change, change)
-        assert (result.complete, result.findings) == (True, ()), result.to_text()
-        assert run("SELECT x, y FROM edges_point") == [(1, 0)]
-
-
-def test_a_generated_column_is_unique() -> None:
-    """What is set is in no index; what is made of it is."""
-    with made(
-        "CREATE TABLE edges_made (id int PRIMARY KEY, name text, "
-        "low text GENERATED ALWAYS AS (lower(name)) STORED UNIQUE)",
-        "INSERT INTO edges_made VALUES (1, 'a'), (2, 'b')",
-        dropped="DROP TABLE edges_made",
-    ):
-        rename = 'UPDATE "edges_made" SET "name" = %s WHERE "edges_made"."id" = %s'
-
-        def renames(key: int) -> Callable[[], None]:
-            def change() -> None:
-                with transaction.atomic(), connection.cursor() as cursor:
-                    cursor.execute(rename, ["Q", key])
-
-            return change
-
-        found = [
-            {(finding.kind, finding.about.split(" ")[0]) for finding in result.findings}
-            for result in (explore(renames(1), renames(2), reduced=reduced) for reduced in (True, False))
-        ]
-        assert found[0] == found[1] == {("exception", "A"), ("exception", "B")}
-
-
-def test_two_tables_draw_from_one_sequence() -> None:
-    with made(
-        "CREATE SEQUENCE edges_numbers",
-        "CREATE TABLE edges_one (id int PRIMARY KEY DEFAULT nextval('edges_numbers'), v int)",
-        "CREATE TABLE edges_other (id int PRIMARY KEY DEFAULT nextval('edges_numbers'), v int)",
-        dropped="DROP TABLE edges_one, edges_other; DROP SEQUENCE edges_numbers",
-    ):
-        insert = 'INSERT INTO "{0}" ("v") VALUES (%s) RETURNING "{0}"."id"'
-
-        def inserts(table: str) -> Callable[[], None]:
-            def change() -> None:
-                with connection.cursor() as cursor:
-                    cursor.execute(insert.format(table), [1])
-
-            return change
-
-        same_as_all(
-            inserts("edges_one"),
-            inserts("edges_other"),
-            what="SELECT edges_one.id < edges_other.id FROM edges_one, edges_other",
-        )

@@ -51,6 +51,15 @@ def read() -> None:
     Account.objects.count()
 
 
+def holding_while(waits: Callable[[], object]) -> Callable[[], None]:
+    def holds() -> None:
+        with transaction.atomic():
+            change()
+            waits()
+
+    return holds
+
+
 def assert_headline(report: Report) -> None:
     assert report.hidden_deadlock
     assert report.verdict.startswith("HIDDEN DEADLOCK after ")
@@ -352,13 +361,7 @@ def reads_what_is_yet_to_come() -> None:
 )
 def test_what_ends_by_itself_is_no_deadlock(waits: Callable[[], None], look: str) -> None:
     assert look
-
-    def holds() -> None:
-        with transaction.atomic():
-            change()
-            waits()
-
-    report = run_together(holds, change, timeout=60)
+    report = run_together(holding_while(waits), change, timeout=60)
     assert report.outcome == "no_conflict", report.to_text(2)
     assert [event.session for event in report.events if event.kind == "waiting"] == ["change"]
 
@@ -376,57 +379,42 @@ def test_a_thread_that_was_there_before_may_end_it(look: str) -> None:
     poller = threading.Thread(target=polls)
     poller.start()
 
-    def holds() -> None:
-        with transaction.atomic():
-            change()
-            wanted.set()
-            done.wait()
+    def waits() -> None:
+        wanted.set()
+        done.wait()
 
-    report = run_together(holds, change, timeout=60)
+    report = run_together(holding_while(waits), change, timeout=60)
     over.set()
     poller.join()
     assert report.outcome == "no_conflict", report.to_text(2)
 
 
-def test_threads_that_were_there_before_and_do_nothing_hide_no_deadlock(look: str) -> None:
-    assert look
-    over, never = threading.Event(), threading.Event()
-    idle = threading.Thread(target=over.wait, args=(60,))
-    idle.start()
-
-    def holds() -> None:
-        with transaction.atomic():
-            change()
-            never.wait()
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(sleeps).result()
-        report = run_together(holds, change, timeout=60)
-    never.set()
-    over.set()
-    idle.join()
-    assert_held_up(report, "holds")
+def waits_until(over: threading.Event) -> None:
+    over.wait(60)
 
 
-def test_a_thread_that_is_just_making_a_cursor_is_looked_at(look: str) -> None:
+def is_making_a_cursor(until: threading.Event) -> None:
     """A ``CursorWrapper`` hands every name that it has not got yet on to its cursor, and has not got that either."""
-    assert look
-    over, never = threading.Event(), threading.Event()
 
     class Cursor(CursorWrapper):
         def __init__(self) -> None:
-            over.wait(60)
+            until.wait(60)
 
-    making = threading.Thread(target=Cursor)
-    making.start()
+    Cursor()
 
-    def holds() -> None:
-        with transaction.atomic():
-            change()
-            never.wait()
 
-    report = run_together(holds, change, timeout=60)
+@pytest.mark.parametrize("stands", [waits_until, is_making_a_cursor])
+def test_threads_that_were_there_before_and_do_nothing_hide_no_deadlock(
+    stands: Callable[[threading.Event], None], look: str
+) -> None:
+    assert look
+    over, never = threading.Event(), threading.Event()
+    idle = threading.Thread(target=stands, args=(over,))
+    idle.start()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(sleeps).result()
+        report = run_together(holding_while(never.wait), change, timeout=60)
     never.set()
     over.set()
-    making.join()
+    idle.join()
     assert_held_up(report, "holds")

@@ -119,6 +119,19 @@ def test_ctrl_c_between_setup_and_teardown_of_a_late_permutation(dsn: str, witne
     assert not hasattr(caught.value, "__notes__")
 
 
+def test_ctrl_c_when_a_sessions_teardown_is_just_through(dsn: str, witness: Connection) -> None:
+    """It is not run again, when what it removes is gone."""
+
+    def stop(event: Event) -> None:
+        if (event.session, event.step, event.kind) == ("waiter", "teardown", "acquired"):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        load_spec(BLOCKED).run(dsn, on_event=stop)
+    assert value(witness, LEFT) is None
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_a_setup_block_that_fails_has_no_teardown_run(dsn: str, witness: Connection) -> None:
     """What it would remove may have been there before, and be the user's."""
     witness.execute(b"CREATE TABLE spec_second ()")

@@ -8,6 +8,7 @@ mod handed;
 mod journal;
 mod member;
 pub mod observer;
+mod questions;
 mod record;
 pub mod run;
 pub mod schedule;

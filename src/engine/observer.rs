@@ -7,19 +7,13 @@ use std::ops::DerefMut;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::questions::{LOCK, array, awaited_lock, blocked_by, blockers, footholds};
 use super::schedule::HeldLock;
 use crate::connection::conninfo::Conninfo;
 use crate::connection::{Backend, Leash, explained, open};
 use crate::error::Error;
 
 const DOING: &str = "watching who waits for whom";
-/// A row of `pg_locks` as the server's own deadlock message would name it.
-const LOCK: &str = "mode || ' on ' || CASE locktype \
-    WHEN 'transactionid' THEN 'transaction ' || transactionid \
-    WHEN 'tuple' THEN format('tuple (%s,%s) of relation %s', page, tuple, relation::regclass) \
-    WHEN 'relation' THEN 'relation ' || relation::regclass \
-    WHEN 'advisory' THEN format('advisory lock [%s,%s,%s]', classid, objid, objsubid) \
-    ELSE locktype END";
 
 /// One backend waits for others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -350,50 +344,6 @@ impl Observer {
         }
         closed.map(drop)
     }
-}
-
-/// One column for each backend: the array of its blockers, which is empty when it does not wait.
-fn blockers(pids: &[i32]) -> String {
-    columns(pids, |pid| format!("pg_catalog.pg_blocking_pids({pid})"))
-}
-
-/// The same, but NULL where it does not wait for one of `others`.
-fn blocked_by(pids: &[i32], others: &[i32]) -> String {
-    let others = array(others);
-    columns(pids, |pid| {
-        format!(
-            "CASE WHEN pg_catalog.pg_isolation_test_session_is_blocked({pid}, '{others}') \
-             THEN 'by ' || pg_catalog.pg_blocking_pids({pid})::text END"
-        )
-    })
-}
-
-/// What these backends wait for, hold and ask for: a row for each lock.
-fn footholds(pids: &str) -> String {
-    format!(
-        "SELECT backend, array_to_string(pg_catalog.pg_blocking_pids(backend), ' '), locktype, \
-         CASE WHEN locktype = 'relation' AND relname IS NULL THEN format('relation %s', relation) \
-         WHEN locktype = 'relation' THEN format('%I.%I', relnamespace::regnamespace, relname) \
-         ELSE format('advisory lock [%s,%s,%s]', classid, objid, objsubid) END, mode \
-         FROM pg_catalog.unnest({pids}) AS backend LEFT JOIN (pg_locks LEFT JOIN pg_class ON pg_class.oid = relation) \
-         ON pg_locks.pid = backend AND (locktype IN ('advisory', 'tuple') OR locktype = 'transactionid' AND granted \
-         OR locktype = 'relation' AND relation >= 16384 AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't')) ORDER BY backend"
-    )
-}
-
-fn columns(pids: &[i32], of: impl Fn(i32) -> String) -> String {
-    let columns: Vec<String> = pids.iter().map(|&pid| of(pid)).collect();
-    format!("SELECT {}", columns.join(", "))
-}
-
-/// The lock that this backend waits for.
-fn awaited_lock(pid: i32) -> String {
-    format!("SELECT {LOCK} FROM pg_locks WHERE pid = {pid} AND NOT granted")
-}
-
-fn array(pids: &[i32]) -> String {
-    let list: Vec<String> = pids.iter().map(i32::to_string).collect();
-    format!("{{{}}}", list.join(","))
 }
 
 fn column(row: &[Option<String>], index: usize) -> &str {

@@ -51,6 +51,8 @@ pub(super) struct Made {
     pub(super) is_unsure: bool,
     /// How many sessions' teardowns are through.
     pub(super) teardowns: usize,
+    /// Whether the next one's has been handed to it; it may be through as well.
+    pub(super) is_tearing_down: bool,
 }
 
 /// After this time with something that goes on, the caller is told what is waited for.
@@ -145,7 +147,7 @@ impl Stage<'_, '_> {
     pub(super) fn each_session(&mut self, what: &str, transcript: &mut Transcript) -> Result<(), Stopped> {
         for (index, session) in self.spec.sessions.iter().enumerate() {
             if let Some(made) = self.made.as_mut().filter(|_| what == "teardown") {
-                made.teardowns = index;
+                (made.teardowns, made.is_tearing_down) = (index, false);
             }
             let sql = if what == "setup" { &session.setup } else { &session.teardown };
             let Some(sql) = sql else { continue };
@@ -159,6 +161,9 @@ impl Stage<'_, '_> {
                 continue;
             }
             self.send(id, what, sql)?;
+            if let Some(made) = self.made.as_mut() {
+                made.is_tearing_down = what == "teardown";
+            }
             let (start, limit) = (Instant::now(), self.options.step_timeout * 2);
             if limit > QUIET && self.run.settle(id, false, start + QUIET)? == Settled::Neither {
                 let seconds = limit.as_secs_f64();
@@ -201,7 +206,7 @@ impl Stage<'_, '_> {
             self.note_what_stays(&told);
         }
         if let Some(made) = self.made.as_mut().filter(|_| what == "teardown") {
-            made.teardowns = self.spec.sessions.len();
+            (made.teardowns, made.is_tearing_down) = (self.spec.sessions.len(), false);
         }
         Ok(())
     }

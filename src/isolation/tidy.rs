@@ -42,7 +42,8 @@ pub(super) fn tidy<'r>(stage: &mut Stage<'_, 'r>, conninfo: &Conninfo, prelude: 
     stage.run.go_on_under(grace);
     for (index, session) in spec.sessions.iter().enumerate() {
         let Some(sql) = session.teardown.as_ref().filter(|_| index >= made.teardowns) else { continue };
-        if let Err(why) = session_teardown(stage, SessionId(index), sql) {
+        let begun = made.is_tearing_down && index == made.teardowns;
+        if let Err(why) = session_teardown(stage, SessionId(index), sql, begun) {
             stage.left.push(format!(
                 "The teardown of session {} failed ({why}): what it was to remove may be left.",
                 session.name
@@ -61,14 +62,17 @@ pub(super) fn tidy<'r>(stage: &mut Stage<'_, 'r>, conninfo: &Conninfo, prelude: 
     }
 }
 
-/// Runs a session's teardown, outside of any transaction.
-fn session_teardown(stage: &mut Stage<'_, '_>, session: SessionId, sql: &str) -> Result<(), String> {
+/// Runs a session's teardown, outside of any transaction, unless it has `begun` and is through.
+fn session_teardown(stage: &mut Stage<'_, '_>, session: SessionId, sql: &str, begun: bool) -> Result<(), String> {
     let until = Instant::now() + SESSION;
     while stage.run.settle(session, false, Instant::now() + SESSION / 20).map_err(told)? == Settled::Neither {
         if Instant::now() >= until {
             return Err("its step could not be cancelled".to_owned());
         }
         stage.run.cancel(session);
+    }
+    if begun && matches!(stage.run.take_result(session), Some(StepResult::Done(_))) {
+        return Ok(());
     }
     for step in [Step::rollback(), Step::statement("teardown", sql)] {
         stage.run.take_result(session);

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
 use super::manner::Manner;
+use super::strayed::Strayed;
 use crate::engine::schedule::{Board, Decision, Foothold, Schedule, Standing};
 use crate::engine::{Reach, SessionId, Step, StepKind};
-use crate::explore::{Diverged, Footprint, Overtaken, Search, Waits};
+use crate::explore::{Footprint, Search, Waits};
 use crate::report::{SessionReport, Statement};
 
 /// A session that tells when the server has looked for a deadlock is waited for, unless it is silent for so long.
@@ -28,23 +29,6 @@ impl Lore {
     #[must_use]
     pub fn new(deferred: Vec<(String, String)>) -> Self {
         Self { deferred, ..Self::default() }
-    }
-}
-
-/// How a run has left the way that its schedule was to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Strayed {
-    /// The server has let in somebody out of turn.
-    Overtaken(Overtaken),
-    /// The sessions stand in another way than before.
-    Diverged(Diverged),
-}
-
-impl Strayed {
-    /// Whether it is the code that has gone another way, and not the server.
-    #[must_use]
-    pub fn is_of_the_code(&self) -> bool {
-        matches!(self, Self::Diverged(Diverged { waits: false, .. }))
     }
 }
 

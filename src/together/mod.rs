@@ -8,10 +8,12 @@ mod ledger;
 mod manner;
 mod order;
 mod pace;
+mod strayed;
 
-pub use explorer::{Explorer, Lore, Strayed};
+pub use explorer::{Explorer, Lore};
 pub use order::{Given, Turns};
 pub use pace::Paced;
+pub use strayed::Strayed;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses what it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test may panic")]
 
+pub mod tables;
+
 use django_lockstep::connection::conninfo::{Conninfo, SystemEnvironment};
 use django_lockstep::engine::{Caller, Silent};
 use django_lockstep::report::Report;

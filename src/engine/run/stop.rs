@@ -1,9 +1,11 @@
 //! Ending a run early.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Run;
 use crate::connection::{CancelHandle, Leash, cancel_all};
+use crate::engine::handed::Handed;
 use crate::engine::journal::event;
 use crate::engine::member::{Member, Phase};
 use crate::engine::observer::Signal;
@@ -19,8 +21,8 @@ impl<'a> Run<'a> {
     pub fn stop(&mut self) {
         for member in &mut self.members {
             member.permits = None;
-            member.handed = None;
         }
+        self.dismiss_all();
         self.cancel_until(|run| run.board().is_over());
         for member in &self.members {
             if let Some(driver) = &member.driver
@@ -40,6 +42,20 @@ impl<'a> Run<'a> {
                 Err(_) => break,
             }
         }
+    }
+
+    /// Lets go of every session that is handed its steps; of all at once, for each may have to roll back on a server that does
+    /// not answer.
+    fn dismiss_all(&mut self) {
+        let mut handed: Vec<Handed> = self.members.iter_mut().filter_map(|member| member.handed.take()).collect();
+        let last = handed.pop();
+        thread::scope(|scope| {
+            for one in handed {
+                // Where there is no thread to be had, it is dropped here.
+                let _ = thread::Builder::new().spawn_scoped(scope, move || drop(one));
+            }
+            drop(last);
+        });
     }
 
     /// Cancels whatever still goes on. The sessions stay, and can take more steps under [`Run::go_on_under`].
