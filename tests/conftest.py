@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from witness import Connection
 
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    # A shell that starts us in the background has Ctrl-C ignored; the processes that tests interrupt would inherit it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        # A shell that starts us in the background has Ctrl-C ignored, and nohup the hang-up; the processes that tests
+        # signal would inherit it.
+        signal.signal(_number, _handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
