@@ -195,7 +195,11 @@ def test_a_server_that_never_keeps_the_order_is_named(monkeypatch: pytest.Monkey
         def run(self, *args: Any) -> SimpleNamespace:
             ran = self.search.run(*args)
             return SimpleNamespace(
-                report=ran.report, written=ran.written, diverged=None, again=False, overtaken=(1, 0, 1000)
+                report=ran.report,
+                written=ran.written,
+                diverged=None,
+                again=False,
+                overtaken=(1, 0, 1000),
             )
 
     monkeypatch.setattr(explorer, "Search", Unruly)

@@ -133,7 +133,10 @@ def test_a_table_without_a_key_in_another_schema() -> None:
     ):
         write = steps("""UPDATE "Odd one"."log" SET line = line || '+'""")
         result = same_as_all(write, write, what='SELECT line FROM "Odd one"."log"')
-    assert result.findings == ()
+        assert result.findings == ()
+        before = run('SELECT line FROM "Odd one"."log"')
+        assert explore(write, write).findings == (), "no invariant's code is between"
+        assert run('SELECT line FROM "Odd one"."log"') == before
 
 
 def test_a_foreign_key_that_is_checked_at_commit() -> None:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("ledger")
 
 def test_a_call_instead_of_a_function_is_refused() -> None:
     called: Any = transfer(1, 2, 5)  # type: ignore[func-returns-value]
-    with pytest.raises(UsageError, match=r"None cannot be called\. Give functions without arguments"):
+    with pytest.raises(UsageError, match=r"None cannot be called\. Give a function without arguments"):
         assert_survives_deadlock(called, holding=HELD, wanting=WANTED)
 
 

@@ -850,6 +850,9 @@ class Ran:
     def again(self) -> bool:
         """Whether the server let in a session out of turn: the run does not count, its schedule comes again."""
     @property
+    def repeat(self) -> bool:
+        """Whether it was the first schedule once more, for comparison: the run does not count."""
+    @property
     def diverged(self) -> tuple[int, int, str | None, str | None] | None:
         """The session that went another way than before, the number of its step, the statement before and now."""
     @property
@@ -869,11 +872,15 @@ class Search:
         seed: int | None,
         depth: int,
         only: list[int] | None,
+        strict: bool,
         reduced: bool,
         max_schedules: int | None,
         max_seconds: float | None,
     ) -> Search:
-        """``deferred``: pairs of tables that a deferrable foreign key ties together."""
+        """``deferred``: pairs of tables that a deferrable foreign key ties together.
+
+        ``strict``: that ``only`` cannot be followed is an error.
+        """
     def begin(self) -> bool:
         """Whether another schedule is to be run; ``run`` must follow."""
     def run(

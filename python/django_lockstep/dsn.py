@@ -92,7 +92,8 @@ def _connection_params(connection: BaseDatabaseWrapper) -> dict[str, Any]:
 
 def _postgresql(using: str) -> BaseDatabaseWrapper:
     try:
-        connection: BaseDatabaseWrapper = connections[using]
+        # Django looks for an attribute of this name.
+        connection: BaseDatabaseWrapper = connections[str(using)]
     except ConnectionDoesNotExist as error:
         known = ", ".join(f'"{alias}"' for alias in connections)
         hint = f"The aliases in DATABASES are {known}."

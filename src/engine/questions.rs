@@ -8,9 +8,14 @@ pub(super) const LOCK: &str = "mode || ' on ' || CASE locktype \
     WHEN 'advisory' THEN format('advisory lock [%s,%s,%s]', classid, objid, objsubid) \
     ELSE locktype END";
 
+/// Who is in a backend's way: for a lock, or for a safe snapshot (SERIALIZABLE READ ONLY DEFERRABLE).
+fn in_the_way(pid: &str) -> String {
+    format!("pg_catalog.pg_blocking_pids({pid}) || pg_catalog.pg_safe_snapshot_blocking_pids({pid})")
+}
+
 /// One column for each backend: the array of its blockers, which is empty when it does not wait.
 pub(super) fn blockers(pids: &[i32]) -> String {
-    columns(pids, |pid| format!("pg_catalog.pg_blocking_pids({pid})"))
+    columns(pids, |pid| in_the_way(&pid.to_string()))
 }
 
 /// The same, but NULL where it does not wait for one of `others`.
@@ -27,13 +32,14 @@ pub(super) fn blocked_by(pids: &[i32], others: &[i32]) -> String {
 /// What these backends wait for, hold and ask for: a row for each lock.
 pub(super) fn footholds(pids: &str) -> String {
     format!(
-        "SELECT backend, array_to_string(pg_catalog.pg_blocking_pids(backend), ' '), locktype, \
+        "SELECT backend, array_to_string({}, ' '), locktype, \
          CASE WHEN locktype = 'relation' AND relname IS NULL THEN format('relation %s', relation) \
-         WHEN locktype = 'relation' THEN format('%I.%I', relnamespace::regnamespace, relname) \
+         WHEN locktype = 'relation' THEN format('%s.%I', relnamespace::regnamespace, relname) \
          ELSE format('advisory lock [%s,%s,%s]', classid, objid, objsubid) END, mode \
          FROM pg_catalog.unnest({pids}) AS backend LEFT JOIN (pg_locks LEFT JOIN pg_class ON pg_class.oid = relation) \
          ON pg_locks.pid = backend AND (locktype IN ('advisory', 'tuple') OR locktype = 'transactionid' AND granted \
-         OR locktype = 'relation' AND relation >= 16384 AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't')) ORDER BY backend"
+         OR locktype = 'relation' AND relation >= 16384 AND coalesce(relkind, 'r') NOT IN ('i', 'I', 't')) ORDER BY backend",
+        in_the_way("backend")
     )
 }
 

@@ -51,6 +51,9 @@ pub struct Stuck {
     pub held_up: Vec<HeldUp>,
     /// The threads that were no session's and waited in the server.
     pub helpers: Vec<Helper>,
+    /// The sessions that waited for one another's other connections, or for their own: each for the next, the last for the
+    /// first.
+    pub entangled: Vec<String>,
 }
 
 /// What a run leaves behind for the report.

@@ -68,6 +68,8 @@ pub struct Execution {
     pub trace: Trace,
     /// Whether it turned out equivalent to one before.
     pub redundant: bool,
+    /// It was the first one once more, and is none of the search ([`Search::repeating`]).
+    pub repeat: bool,
 }
 
 impl Execution {
@@ -97,6 +99,14 @@ impl Execution {
     }
 }
 
+/// Whether the first schedule is run once more when the search is through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encore {
+    No,
+    Wanted,
+    Running,
+}
+
 /// A search in progress.
 pub struct Search {
     strategy: Box<dyn Strategy>,
@@ -107,6 +117,8 @@ pub struct Search {
     patience: Patience,
     /// The schedule that was begun last is to be run again.
     unfinished: bool,
+    first: Option<Vec<usize>>,
+    encore: Encore,
     choices: Vec<usize>,
     trace: Trace,
     signatures: HashSet<Vec<u32>>,
@@ -133,12 +145,21 @@ impl Search {
             queue: Queue::default(),
             patience: Patience::default(),
             unfinished: false,
+            first: None,
+            encore: Encore::No,
             choices: Vec::new(),
             trace: Trace::new(sessions),
             signatures: HashSet::new(),
             statistics: Statistics::default(),
             exhausted: false,
         }
+    }
+
+    /// The same, and the first schedule once more when it is through: code that goes another way by chance may not have met
+    /// the same beginning twice, and the fewer schedules there are, the less so.
+    #[must_use]
+    pub fn repeating(self) -> Self {
+        Self { encore: Encore::Wanted, ..self }
     }
 
     /// Whether another schedule is to be run; it begins now.
@@ -150,9 +171,13 @@ impl Search {
             self.exhausted = self.exhausted || !self.unfinished && !self.strategy.begin();
             return false;
         }
-        if !std::mem::take(&mut self.unfinished) && !self.strategy.begin() {
+        if !std::mem::take(&mut self.unfinished) && (self.is_encore() || !self.strategy.begin()) {
             self.exhausted = true;
-            return false;
+            if self.encore != Encore::Wanted || self.first.is_none() {
+                self.encore = Encore::No;
+                return false;
+            }
+            self.encore = Encore::Running;
         }
         self.choices.clear();
         self.trace.truncate(0);
@@ -168,9 +193,15 @@ impl Search {
             return false;
         }
         self.statistics.again += 1;
-        self.strategy.again();
+        if !self.is_encore() {
+            self.strategy.again();
+        }
         self.unfinished = true;
         true
+    }
+
+    fn is_encore(&self) -> bool {
+        self.encore == Encore::Running
     }
 
     /// How often the current schedule has been begun again.
@@ -189,7 +220,12 @@ impl Search {
             return Ok(None);
         }
         let point = Point { depth: self.choices.len(), enabled: &enabled, last: self.choices.last().copied() };
-        let chosen = self.strategy.choose(&point, &self.trace);
+        let chosen = match self.first.as_ref().filter(|_| self.is_encore()) {
+            Some(first) => {
+                first.get(point.depth).copied().filter(|first| enabled.contains(first)).unwrap_or(enabled[0])
+            }
+            None => self.strategy.choose(&point, &self.trace),
+        };
         self.memory.go(chosen);
         self.choices.push(chosen);
         Ok(Some(chosen))
@@ -205,21 +241,28 @@ impl Search {
         let mut involved = others;
         involved.insert(session);
         let event = Event { session, involved, footprint };
-        self.strategy.observe(&event);
+        if !self.is_encore() {
+            self.strategy.observe(&event);
+        }
         self.trace.push(event);
         Ok(())
     }
 
     /// The schedule has come to its end.
     pub fn end(&mut self) -> Execution {
-        self.strategy.end(&self.trace);
         self.patience.end();
+        let (choices, trace) = (self.choices.clone(), self.trace.clone());
+        if self.is_encore() {
+            return Execution { choices, trace, redundant: true, repeat: true };
+        }
+        self.strategy.end(&self.trace);
+        self.first.get_or_insert_with(|| self.choices.clone());
         let redundant = !self.signatures.insert(self.trace.signature());
         self.statistics.schedules += 1;
         self.statistics.redundant += usize::from(redundant);
         self.statistics.steps += self.choices.len();
         self.statistics.longest = self.statistics.longest.max(self.choices.len());
-        Execution { choices: self.choices.clone(), trace: self.trace.clone(), redundant }
+        Execution { choices, trace, redundant, repeat: false }
     }
 
     /// What was done so far.

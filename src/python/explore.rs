@@ -6,9 +6,10 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use super::report::PyReport;
-use super::together::{PyTogether, completed, seconds};
+use super::together::{PyTogether, completed, seconds, unfollowed};
+use crate::engine::{Ending, SessionId};
 use crate::explore::{Limits, Mode, Order, Search};
-use crate::together::{Explorer, Lore, Strayed};
+use crate::together::{Explorer, Lore, Route, Strayed};
 
 /// What one schedule came to, besides its report.
 #[pyclass(name = "Ran", module = "django_lockstep._core", frozen, get_all)]
@@ -25,6 +26,8 @@ pub(super) struct PyRan {
     written: Option<Vec<String>>,
     /// The server has let in somebody out of turn: the run is no part of the search, and the same schedule comes next.
     again: bool,
+    /// It was the first schedule once more, and is no part of the search: its way was compared, and that is all.
+    repeat: bool,
     /// Session, its own step, and the statement there before and now.
     diverged: Option<(usize, usize, Option<String>, Option<String>)>,
     /// The server has done so every time: who was overtaken, by whom, and in how many runs of the schedule.
@@ -35,13 +38,15 @@ pub(super) struct PyRan {
 #[pyclass(name = "Search", module = "django_lockstep._core", frozen)]
 pub(super) struct PySearch {
     names: Vec<String>,
+    /// The one order that is run, if it must be followed to its end.
+    order: Option<Vec<usize>>,
     search: Mutex<(Search, Lore)>,
 }
 
 #[pymethods]
 impl PySearch {
     #[new]
-    #[pyo3(signature = (names, deferred, *, preemptions, seed, depth, only, reduced, max_schedules, max_seconds))]
+    #[pyo3(signature = (names, deferred, *, preemptions, seed, depth, only, strict, reduced, max_schedules, max_seconds))]
     #[expect(clippy::too_many_arguments, reason = "they are those of a Python function")]
     fn new(
         names: Vec<String>,
@@ -50,10 +55,12 @@ impl PySearch {
         seed: Option<u64>,
         depth: usize,
         only: Option<Vec<usize>>,
+        strict: bool,
         reduced: bool,
         max_schedules: Option<usize>,
         max_seconds: Option<f64>,
     ) -> Self {
+        let order = only.clone().filter(|_| strict);
         let mode = match (only, seed, preemptions) {
             (Some(order), _, _) => Mode::Only(order),
             (_, Some(seed), _) => Mode::Random { seed, depth },
@@ -62,8 +69,10 @@ impl PySearch {
             _ => Mode::Unreduced,
         };
         let time = max_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let once = matches!(mode, Mode::Only(_) | Mode::Random { .. });
         let search = Search::new(names.len(), mode, Limits { schedules: max_schedules, time });
-        Self { names, search: Mutex::new((search, Lore::new(deferred))) }
+        let search = if once { search } else { search.repeating() };
+        Self { names, order, search: Mutex::new((search, Lore::new(deferred))) }
     }
 
     /// Whether another schedule is to be run; ``run`` must follow.
@@ -83,11 +92,16 @@ impl PySearch {
         timeout: &Bound<'_, PyAny>,
     ) -> PyResult<PyRan> {
         let timeout = seconds(py, timeout)?;
+        let entries = |order: &Vec<usize>| order.iter().copied().map(SessionId).collect();
+        let route = self.order.as_ref().map(|order| Route::new(self.names.clone(), entries(order)));
         let (told, ended) = together.lead(py, (&start, stopping), timeout, None, |together, start, line, leash| {
             let mut both = self.search.lock().unwrap_or_else(PoisonError::into_inner);
             let (search, lore) = &mut *both;
-            let mut explorer = Explorer::new(search, lore, self.names.len(), together.pause());
+            let mut explorer = Explorer::new(search, lore, self.names.len(), together.pause()).following(route);
             let told = together.search(&self.names, start, &mut explorer, timeout, line, leash)?;
+            if let Some(trouble) = explorer.trouble(told.ending == Ending::Complete) {
+                return Ok((told, Ended { trouble: Some(trouble.to_owned()), ..Ended::default() }));
+            }
             explorer.finish(&told.report.sessions);
             let (failure, strayed) = (explorer.first_failure(), explorer.take_strayed());
             let written = explorer.written();
@@ -95,6 +109,7 @@ impl PySearch {
             match strayed {
                 None => {
                     let execution = search.end();
+                    ended.repeat = execution.repeat;
                     ended.simplest = execution.simplest(failure);
                     ended.literal = execution.choices.starts_with(&ended.simplest.sessions);
                     ended.serial = execution.serial_order();
@@ -103,6 +118,9 @@ impl PySearch {
             }
             Ok((told, ended))
         })?;
+        if let Some(trouble) = &ended.trouble {
+            return Err(unfollowed(py, trouble));
+        }
         Ok(PyRan {
             report: Py::new(py, completed(told, collect)?)?,
             order: ended.simplest.sessions,
@@ -111,6 +129,7 @@ impl PySearch {
             serial: ended.serial,
             written: ended.written,
             again: ended.again,
+            repeat: ended.repeat,
             diverged: ended.diverged,
             overtaken: ended.overtaken,
         })
@@ -139,11 +158,14 @@ impl PySearch {
 /// How a schedule came to its end.
 #[derive(Default)]
 struct Ended {
+    /// Where the order that must be followed could not be, and why.
+    trouble: Option<String>,
     simplest: Order,
     literal: bool,
     serial: Option<Vec<usize>>,
     written: Option<Vec<String>>,
     again: bool,
+    repeat: bool,
     diverged: Option<(usize, usize, Option<String>, Option<String>)>,
     overtaken: Option<(usize, Option<usize>, usize)>,
 }

@@ -13,9 +13,9 @@ use super::{arguments, errors};
 use crate::connection::conninfo::{Conninfo, SystemEnvironment};
 use crate::connection::{Leash, exhausted};
 use crate::engine::caller::Line;
-use crate::engine::{Driver, Gate, Schedule, SessionId, supervise};
+use crate::engine::{Driver, Ending, Gate, Schedule, SessionId, supervise};
 use crate::error::Error;
-use crate::together::{Given, Start, Together, Told, Turns};
+use crate::together::{Given, Route, Start, Together, Told, Turns};
 
 /// Watches runs of callables, one after the other, on one connection of its own.
 #[pyclass(name = "Together", module = "django_lockstep._core", frozen)]
@@ -97,11 +97,12 @@ impl PyTogether {
             let told = self.conduct(py, &names, (&start, stopping), &mut Turns::default(), timeout, on_event)?;
             return completed(told, collect);
         };
-        let mut given = Given::new(names.clone(), order.into_iter().map(SessionId).collect());
+        let mut given = Given::new(Route::new(names.clone(), order.into_iter().map(SessionId).collect()));
         let told = self.conduct(py, &names, (&start, stopping), &mut given, timeout, on_event)?;
-        let Some(trouble) = given.trouble() else { return completed(told, collect) };
-        let hint = "Give an order that the sessions can take, or only its beginning: the rest goes on in turns.";
-        Err(errors::to_python(py, &Error::usage(trouble, hint)))
+        if told.ending == Ending::Complete {
+            given.end();
+        }
+        given.trouble().map_or_else(|| completed(told, collect), |trouble| Err(unfollowed(py, trouble)))
     }
 
     /// End the connection.
@@ -170,6 +171,12 @@ pub(super) fn completed(told: Told, collect: &Bound<'_, PyAny>) -> PyResult<PyRe
     let mut report = told.report;
     report.notes.extend(notes);
     Ok(PyReport::of_callables(report, yields))
+}
+
+/// An order that could not be followed: where, and why.
+pub(super) fn unfollowed(py: Python<'_>, trouble: &str) -> PyErr {
+    let hint = "Give an order that the sessions can take, or only its beginning: the rest goes on by itself.";
+    errors::to_python(py, &Error::usage(trouble, hint))
 }
 
 pub(super) fn seconds(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Duration> {

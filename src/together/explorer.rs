@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
 use super::manner::Manner;
+use super::order::Route;
 use super::strayed::Strayed;
 use crate::engine::schedule::{Board, Decision, Foothold, Schedule, Standing};
 use crate::engine::{Reach, SessionId, Step, StepKind};
@@ -53,6 +54,8 @@ pub struct Explorer<'a> {
     events: usize,
     first_failure: Option<usize>,
     strayed: Option<Strayed>,
+    /// The order that must be followed, if one was asked for.
+    route: Option<Route>,
     written: BTreeSet<String>,
     unbounded: bool,
 }
@@ -75,9 +78,26 @@ impl<'a> Explorer<'a> {
             events: 0,
             first_failure: None,
             strayed: None,
+            route: None,
             written: BTreeSet::new(),
             unbounded: false,
         }
+    }
+
+    /// Gives up where the search's own order cannot be followed.
+    #[must_use]
+    pub fn following(self, route: Option<Route>) -> Self {
+        Self { route, ..self }
+    }
+
+    /// Where the order could not be followed, and why; `ended`: everybody has.
+    #[must_use]
+    pub fn trouble(&mut self, ended: bool) -> Option<&str> {
+        let route = self.route.as_mut().filter(|_| self.strayed.is_none())?;
+        if ended {
+            route.end();
+        }
+        route.trouble()
     }
 
     /// The run is over: what its last step came to is taken down.
@@ -313,8 +333,13 @@ impl Schedule for Explorer<'_> {
         {
             return Decision::HoldUntil(until);
         }
+        if board.first_at_gate().is_some()
+            && let Some(Decision::GiveUp) = self.route.as_mut().and_then(|route| route.next(board))
+        {
+            return Decision::GiveUp;
+        }
         let gate = |standing: &Standing| match standing {
-            Standing::AtGate(step) => Some(label(step)),
+            Standing::AtGate(step) => Some(wanted(step)),
             _ => None,
         };
         let gates: Vec<Option<String>> = board.standings.iter().map(gate).collect();
@@ -358,6 +383,20 @@ fn reach_of(session: usize, footholds: &[Foothold]) -> BTreeSet<usize> {
         }
     }
     seen
+}
+
+/// What must be the same after the same beginning: the statement, and the rows of which it is known to be.
+fn wanted(step: &Step) -> String {
+    let mut rows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for reach in step.reach.iter().flatten() {
+        rows.entry(&reach.table).or_default().extend(reach.key.as_deref());
+    }
+    let of = |(table, keys): (&str, BTreeSet<&str>)| match keys.len() {
+        0 => String::new(),
+        1 => format!(" (row {} of {table})", keys.into_iter().collect::<String>()),
+        _ => format!(" (rows {} of {table})", keys.into_iter().collect::<Vec<_>>().join(", ")),
+    };
+    rows.into_iter().fold(label(step), |wanted, rows| wanted + &of(rows))
 }
 
 /// A statement without what may well differ from run to run: its parameters, and the names that Django makes up for savepoints

@@ -11,7 +11,7 @@ mod pace;
 mod strayed;
 
 pub use explorer::{Explorer, Lore};
-pub use order::{Given, Turns};
+pub use order::{Given, Route, Turns};
 pub use pace::Paced;
 pub use strayed::Strayed;
 

@@ -26,31 +26,63 @@ impl Schedule for Turns {
     }
 }
 
-/// A given order. When it is through, the rest goes on in turns.
+const NO_MORE: &str = "has no more steps there: it has ended";
+
+/// A given order, a step an entry, and how far it was followed.
 ///
 /// A step that must wait stays waiting and the order goes on. An entry whose session has no step to take cannot be followed:
-/// then the schedule gives up, and [`Given::trouble`] says where and why.
+/// [`Route::trouble`] says where and why.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct Route {
     names: Vec<String>,
     entries: Vec<SessionId>,
     place: usize,
-    rest: Turns,
     last: Option<String>,
     trouble: Option<String>,
 }
 
-impl Given {
+impl Route {
     /// The order of `entries` among sessions of these names.
     #[must_use]
     pub fn new(names: Vec<String>, entries: Vec<SessionId>) -> Self {
-        Self { names, entries, place: 0, rest: Turns::default(), last: None, trouble: None }
+        Self { names, entries, place: 0, last: None, trouble: None }
     }
 
     /// Where the order could not be followed, and why.
     #[must_use]
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
+    }
+
+    /// What the next entry asks for; `None` when there is none left.
+    pub(super) fn next(&mut self, board: &Board) -> Option<Decision> {
+        let SessionId(index) = *self.entries.get(self.place)?;
+        Some(match board.standings.get(index) {
+            Some(Standing::AtGate(step)) => {
+                self.last = Some(told(self.names.get(index), step));
+                self.place += 1;
+                Decision::Release(SessionId(index))
+            }
+            // Nobody else can go on either: the server has a deadlock to resolve.
+            Some(Standing::Waiting { .. } | Standing::HeldUp { .. }) if board.first_at_gate().is_none() => {
+                Decision::Rest
+            }
+            Some(Standing::Waiting { .. }) => {
+                self.give_up(index, "waits for a lock there, and only another session's step could let it go on")
+            }
+            Some(Standing::HeldUp { place }) => {
+                let why = format!("waits for another thread at {place}, and only another session could let it go on");
+                self.give_up(index, &why)
+            }
+            _ => self.give_up(index, NO_MORE),
+        })
+    }
+
+    /// Everybody has ended: whoever has entries left had fewer steps.
+    pub fn end(&mut self) {
+        if let Some(&SessionId(index)) = self.entries.get(self.place).filter(|_| self.trouble.is_none()) {
+            self.give_up(index, NO_MORE);
+        }
     }
 
     fn give_up(&mut self, session: usize, why: &str) -> Decision {
@@ -68,29 +100,39 @@ impl Given {
     }
 }
 
+/// A given order; when it is through, the rest goes on in turns. Where it cannot be followed, the schedule gives up.
+#[derive(Clone, Debug)]
+pub struct Given {
+    route: Route,
+    rest: Turns,
+}
+
+impl Given {
+    /// This order.
+    #[must_use]
+    pub fn new(route: Route) -> Self {
+        Self { route, rest: Turns::default() }
+    }
+
+    /// Everybody has ended.
+    pub fn end(&mut self) {
+        self.route.end();
+    }
+
+    /// Where the order could not be followed, and why.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.route.trouble()
+    }
+}
+
 impl Schedule for Given {
     fn next(&mut self, board: &Board) -> Decision {
-        let Some(&SessionId(index)) = self.entries.get(self.place) else { return self.rest.next(board) };
-        match board.standings.get(index) {
-            Some(Standing::AtGate(step)) => {
-                self.last = Some(told(self.names.get(index), step));
-                self.place += 1;
-                self.rest = Turns { last: Some(index) };
-                Decision::Release(SessionId(index))
-            }
-            // Nobody else can go on either: the server has a deadlock to resolve.
-            Some(Standing::Waiting { .. } | Standing::HeldUp { .. }) if board.first_at_gate().is_none() => {
-                Decision::Rest
-            }
-            Some(Standing::Waiting { .. }) => {
-                self.give_up(index, "waits for a lock there, and only another session's step could let it go on")
-            }
-            Some(Standing::HeldUp { place }) => {
-                let why = format!("waits for another thread at {place}, and only another session could let it go on");
-                self.give_up(index, &why)
-            }
-            _ => self.give_up(index, "has no more steps there: it has ended"),
+        let Some(decision) = self.route.next(board) else { return self.rest.next(board) };
+        if let Decision::Release(SessionId(index)) = decision {
+            self.rest = Turns { last: Some(index) };
         }
+        decision
     }
 }
 
@@ -104,7 +146,7 @@ fn told(name: Option<&String>, step: &Step) -> String {
 mod tests {
     use std::time::Instant;
 
-    use super::{Given, Turns};
+    use super::{Given, Route, Turns};
     use crate::engine::schedule::{Board, Decision, Schedule, Standing};
     use crate::engine::{SessionId, Step};
 
@@ -124,7 +166,7 @@ mod tests {
 
     fn given(entries: &[usize]) -> Given {
         let names = ["ada", "bob"].map(str::to_owned).to_vec();
-        Given::new(names, entries.iter().copied().map(SessionId).collect())
+        Given::new(Route::new(names, entries.iter().copied().map(SessionId).collect()))
     }
 
     #[test]
@@ -154,6 +196,14 @@ mod tests {
     #[test]
     fn an_order_waits_for_the_server_when_nobody_can_go_on() {
         assert_eq!(given(&[0]).next(&board(vec![waiting(), waiting()])), Decision::Rest);
+    }
+
+    #[test]
+    fn an_order_is_not_followed_by_sessions_that_have_ended_before_it() {
+        let mut order = given(&[0, 1]);
+        order.next(&board(vec![gate(), gate()]));
+        order.end();
+        assert!(order.trouble().is_some_and(|trouble| trouble.contains("entry 2 (bob), after ada's UPDATE account")));
     }
 
     #[test]

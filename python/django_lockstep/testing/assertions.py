@@ -8,8 +8,8 @@ from django.db import DEFAULT_DB_ALIAS
 
 from django_lockstep.limits import DEFAULTS, MAX_SECONDS
 from django_lockstep.testing.attempt import attempt
+from django_lockstep.testing.bounds import Bounds
 from django_lockstep.testing.explore import search
-from django_lockstep.testing.explorer import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

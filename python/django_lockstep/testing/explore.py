@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,14 @@ from django.db import DEFAULT_DB_ALIAS
 
 from django_lockstep.exceptions import Nondeterministic, UsageError
 from django_lockstep.limits import DEFAULTS, MAX_SECONDS
+from django_lockstep.testing.bounds import Bounds
 from django_lockstep.testing.ensemble import Ensemble
-from django_lockstep.testing.explorer import Bounds, Explorer, OtherVictim
+from django_lockstep.testing.explorer import Explorer, OtherVictim
 from django_lockstep.testing.guards import (
     dsn_of_free_alias,
     refuse_other_than_test_database,
     refuse_too_few,
+    refuse_uncallable,
 )
 from django_lockstep.testing.meet import meet
 from django_lockstep.testing.names import names_of, numbers_of
@@ -41,7 +42,7 @@ def explore(
     using: str = DEFAULT_DB_ALIAS,
     only: str | None = None,
     seed: int | None = None,
-    depth: int = 3,
+    depth: int | None = None,
     reduced: bool = True,
     timeout: float = 30.0,
 ) -> Exploration:
@@ -57,14 +58,15 @@ def explore(
             ``math.inf`` for no limit. A run that is begun again is none.
         max_seconds: Stop after so many seconds; left out, after 60. ``math.inf`` for no limit.
         using: The database alias. It must be a test database: its tables are written.
-        only: One schedule, such as a finding's: ``"A B A B"``.
+        only: One schedule, such as a finding's: ``"A B A B"``. Where it ends, the rest goes on by itself.
         seed: Random schedules (PCT) in place of all, until ``max_schedules`` or ``max_seconds``.
-        depth: How many ordered steps a fault needs, for random schedules.
+        depth: How many ordered steps a fault needs, for random schedules; left out, 3.
         reduced: ``False`` runs equivalent schedules as well.
         timeout: Seconds for connecting, and for each schedule.
 
     Raises:
-        UsageError: The arguments make no sense.
+        UsageError: The arguments make no sense; ``only`` cannot be followed; or ``setup`` or ``invariant`` leave a
+            transaction open.
         Refused: Not a test database, or an open ``atomic()``.
         Nondeterministic: The same beginning led a callable to another statement than before; or the server would not
             let sessions have a row as they had come.
@@ -102,9 +104,9 @@ def search(
     until: frozenset[str] = frozenset(),
 ) -> Exploration:
     """Run a search. ``judged``: look for lost updates as well; ``until``: stop at the first finding of these kinds."""
-    _check(callables, bounds)
+    _check(callables, setup, invariant, bounds, only)
     names = names_of(callables)
-    gated = None if only is None else read(only)
+    gated = read(only) if isinstance(only, str) else None
     order = only if gated is None else gated[0]
     numbers = None if order is None else tuple(numbers_of(order, names if gated is None else [*names, NAME]))
     dsn = dsn_of_free_alias(using, what)
@@ -117,7 +119,7 @@ def search(
 
     if gated is not None:
         names = [*names, NAME]
-        callables = [*callables, holder(gated[1], known().keys[gated[1].table], using)]
+        callables = [*callables, holder(gated[1], _keys_of(gated[1].table, known()), using)]
     with hired(names) as ensemble:
         state = known()
         for attempt in range(_ATTEMPTS):
@@ -141,15 +143,26 @@ def search(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _check(callables: Sequence[Callable[[], Any]], bounds: Bounds) -> None:
+def _keys_of(table: str, state: State) -> list[str]:
+    if table not in state.keys:
+        raise UsageError(
+            f"There is no table {table} with a primary key. Paste the schedule as the finding has it."
+        )
+    return state.keys[table]
+
+
+def _check(
+    callables: Sequence[Callable[[], Any]],
+    setup: object,
+    invariant: object,
+    bounds: Bounds,
+    only: str | None,
+) -> None:
     refuse_too_few(callables)
-    if bounds.seed is not None and math.isinf(bounds.max_schedules) and math.isinf(bounds.max_seconds):
-        raise UsageError("Random schedules never end. Give max_schedules or max_seconds.")
-    for name in ("preemptions", "seed", "depth"):
-        given = getattr(bounds, name)
-        if given is not None and (not isinstance(given, int) or given < 0):
-            raise UsageError(f"{name} cannot be {given!r}. Give a whole number, zero or more.")
-    for name in ("max_schedules", "max_seconds"):
-        given = getattr(bounds, name)
-        if not isinstance(given, int | float) or math.isnan(given) or given < 0:
-            raise UsageError(f"{name} cannot be {given!r}. Give a number, zero or more.")
+    for name, given in (("setup", setup), ("invariant", invariant)):
+        if given is not None:
+            refuse_uncallable(given, f"{name}={given!r:.80}")
+    if only is not None and (bounds.seed is not None or bounds.preemptions is not None or not bounds.reduced):
+        raise UsageError(
+            "only=… is one schedule. Leave out seed, preemptions and reduced, which choose among many."
+        )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from django_lockstep._core import Search
-from django_lockstep.exceptions import Nondeterministic
+from django_lockstep.exceptions import Nondeterministic, UsageError
 from django_lockstep.testing import driver
+from django_lockstep.testing.between import between
+from django_lockstep.testing.bounds import DEPTH, Bounds
 from django_lockstep.testing.exploration import Exploration, Finding
 from django_lockstep.testing.names import letter
 from django_lockstep.testing.progress import Progress
@@ -38,18 +40,6 @@ _MOST_STEPS = 10_000
 """A session has ended long before."""
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """Which schedules are run, and how many."""
-
-    preemptions: int | None = None
-    seed: int | None = None
-    depth: int = 3
-    reduced: bool = True
-    max_schedules: float = math.inf
-    max_seconds: float = math.inf
-
-
 class OtherVictim(Nondeterministic):
     """The server aborted another session than before: the machine stalled for longer than the engine waits."""
 
@@ -70,6 +60,8 @@ class Explorer:
         self.setup = setup
         self.invariant = invariant
         self.state = state
+        self.runs = 0
+        """How many schedules were begun, those beside the search and those begun again included."""
         self.contended = False
         self.hung = False
         self.deadlocked = False
@@ -99,13 +91,13 @@ class Explorer:
         Otherwise ``and_then`` is called before that, with this and the time when it has to come back.
         """
         began = time.monotonic()
-        search = self.search_within(bounds, only)
+        search = self.search_within(bounds, only, strict=True)
         enough = False
         try:
             with Progress() as progress:
                 while not enough and search.begin():
                     ran = self.run(search)
-                    if not ran.again:
+                    if not (ran.again or ran.repeat):
                         self.take_down(ran)
                     progress.advance(search.statistics[0], len(self.found))
                     enough = any(finding.kind in until for finding in self.found.values())
@@ -152,17 +144,26 @@ class Explorer:
         return "max_schedules" if search.statistics[0] >= bounds.max_schedules else "max_seconds"
 
     def search_within(
-        self, bounds: Bounds, only: tuple[int, ...] | None, names: Sequence[str] | None = None
+        self,
+        bounds: Bounds,
+        only: tuple[int, ...] | None,
+        names: Sequence[str] | None = None,
+        *,
+        strict: bool = False,
     ) -> Search:
-        """Return a search that has not begun; of other sessions, if they are named."""
+        """Return a search that has not begun; of other sessions, if they are named.
+
+        ``strict``: that ``only`` cannot be followed is an error. Otherwise it is followed as far as that goes.
+        """
         most = bounds.max_schedules
         return Search(
             list(names or self.ensemble.names),
             self.state.deferred,
             preemptions=bounds.preemptions,
             seed=bounds.seed,
-            depth=bounds.depth,
+            depth=DEPTH if bounds.depth is None else bounds.depth,
             only=None if only is None else list(only),
+            strict=strict,
             reduced=bounds.reduced,
             max_schedules=None if math.isinf(most) else int(most),
             max_seconds=None if math.isinf(bounds.max_seconds) else bounds.max_seconds,
@@ -172,9 +173,13 @@ class Explorer:
         """Make the starting state."""
         self.state.restore()
         if self.setup is not None:
-            with self.state.noting():
+            with between("setup", self.when("before")), self.state.noting():
                 self.setup()
         self.state.compare_from()
+
+    def when(self, side: str) -> str:
+        """Return between which schedules the caller's own code is called, in words."""
+        return f"{side} schedule {self.runs:,}"
 
     def run_only(
         self,
@@ -197,6 +202,7 @@ class Explorer:
         if more is not None:
             ensemble = more[0]
             callables.append(more[1])
+        self.runs += 1
         self.start_over()
         ensemble.cast(callables)
         ran = None
@@ -274,12 +280,22 @@ class Explorer:
         if self.invariant is None:
             return
         try:
-            with self.state.noting():
-                broken = self.invariant() is False
+            with between("invariant", self.when("after")), self.state.noting():
+                returned = self.invariant()
+                broken = not returned and returned is not None
             about = "the invariant returned False"
+        except UsageError:
+            raise
         except Exception as error:  # noqa: BLE001 whatever it raises says that it is broken
             broken = True
             about = f"the invariant raised {type(error).__name__}: {driver.text_of(error)}"
+        else:
+            if broken and returned is not False:
+                hint = "Have it return True or False (bool(…) around it), or raise."
+                raise UsageError(
+                    f"invariant returned {returned!r:.80}, which may mean that all is well, or that nothing is. {hint}",
+                    hint=hint,
+                )
         if broken:
             self.add(("violation", about), "violation", about, ran)
 

@@ -28,12 +28,12 @@ def refuse_too_few(functions: Sequence[Callable[[], Any]]) -> None:
         refuse_uncallable(function)
 
 
-def refuse_uncallable(function: Callable[[], Any]) -> None:
-    """Raise ``UsageError`` unless calling it does what it is for."""
+def refuse_uncallable(function: object, told: str | None = None) -> None:
+    """Raise ``UsageError`` unless calling it does what it is for; ``told`` is what it is called in the message."""
     if not callable(function):
-        hint = "Give functions without arguments, such as lambda: transfer(1, 2)."
-        raise UsageError(f"{function!r} cannot be called. {hint}", hint=hint)
-    inner = function
+        hint = "Give a function without arguments, such as lambda: transfer(1, 2)."
+        raise UsageError(f"{told or repr(function)} cannot be called. {hint}", hint=hint)
+    inner: Any = function
     while isinstance(inner, partial):
         inner = inner.func
     name = getattr(inner, "__qualname__", repr(inner))

@@ -1,5 +1,6 @@
 //! Looking who waits for whom.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::{Detail, EARLY_LOOKS, EARLY_PACE, LATE_PACE, Run};
@@ -45,7 +46,49 @@ impl Run<'_> {
         } else {
             now + LATE_PACE
         };
+        if survey && self.judge_entangled() {
+            return Ok(Some(Ending::Hidden));
+        }
         self.judge_outsiders(now)
+    }
+
+    /// Whether sessions that have several connections wait in a ring that PostgreSQL cannot see: one of them waits on a
+    /// connection for what another one's code, or its own, holds on one that it does not use now. All of them were asked
+    /// about at once.
+    fn judge_entangled(&mut self) -> bool {
+        for (start, member) in self.members.iter().enumerate() {
+            for idle in member.blockers().iter().filter(|&&pid| self.is_idle(pid)) {
+                if let Some(ring) = self.ring_through(*idle, start) {
+                    self.stuck.entangled = ring.into_iter().map(|index| self.members[index].name.clone()).collect();
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether a backend is a session's that waits on another one of its own.
+    fn is_idle(&self, pid: i32) -> bool {
+        self.members.iter().any(|member| member.owns(pid) && member.running_pid().is_some_and(|running| running != pid))
+    }
+
+    /// The sessions from `start` over the one that has this backend back to it, if they wait in a ring.
+    fn ring_through(&self, idle: i32, start: usize) -> Option<Vec<usize>> {
+        let owner = |pid: i32| self.members.iter().position(|member| member.owns(pid));
+        let mut ways = vec![vec![start, owner(idle)?]];
+        let mut seen = BTreeSet::new();
+        while let Some(mut way) = ways.pop() {
+            let last = *way.last()?;
+            if last == start {
+                way.pop();
+                return Some(way);
+            }
+            if seen.insert(last) {
+                let next = self.members[last].blockers().iter().filter_map(|&pid| owner(pid));
+                ways.extend(next.map(|next| way.iter().copied().chain([next]).collect()));
+            }
+        }
+        None
     }
 
     /// Takes down whether one session waits.

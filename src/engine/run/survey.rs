@@ -136,7 +136,8 @@ impl Run<'_> {
             return Ok(None);
         }
         let held_up = |member: &Member| Some(HeldUp { session: member.name.clone(), place: member.held_up.clone()? });
-        self.stuck = Stuck { held_up: self.members.iter().filter_map(held_up).collect(), helpers };
+        let held_up = self.members.iter().filter_map(held_up).collect();
+        self.stuck = Stuck { held_up, helpers, ..Stuck::default() };
         Ok(Some(Ending::Hidden))
     }
 

@@ -70,3 +70,34 @@ fn another_one_who_waits_is_the_servers_doing_and_another_statement_is_not() {
     assert_eq!(after([Some("a2"), Some("b2"), Some("c3")], &[]), Err((2, false)));
     assert_eq!(after([None, None, Some("c2")], &[1]), Err((0, false)));
 }
+
+#[test]
+fn a_search_of_one_schedule_runs_it_once_more() {
+    let mut search = Search::new(1, Mode::All, Limits::default()).repeating();
+    let mut run = |text: &str| {
+        assert!(search.begin());
+        search.choose(&[Some(gate(text))])?;
+        search.observe(BTreeSet::new(), Footprint::default(), &Waits::default()).unwrap();
+        search.choose(&[None])?;
+        Ok::<bool, Diverged>(search.end().repeat)
+    };
+    assert_eq!(run("a1"), Ok(false));
+    assert_eq!(run("a1"), Ok(true));
+    assert!(!search.begin());
+    assert!(!search.begin());
+    assert!(search.is_complete());
+    assert_eq!(search.statistics().schedules, 1);
+}
+
+#[test]
+fn what_differs_the_second_time_is_noticed_although_one_schedule_is_all() {
+    let mut search = Search::new(1, Mode::All, Limits::default()).repeating();
+    assert!(search.begin());
+    search.choose(&[Some(gate("row 1"))]).unwrap();
+    search.observe(BTreeSet::new(), Footprint::default(), &Waits::default()).unwrap();
+    search.choose(&[None]).unwrap();
+    search.end();
+    assert!(search.begin());
+    let diverged = search.choose(&[Some(gate("row 2"))]).unwrap_err();
+    assert_eq!((diverged.before, diverged.now), (Some(gate("row 1")), Some(gate("row 2"))));
+}

@@ -10,6 +10,9 @@ pub(super) fn blocked(story: &Story) -> String {
     if story.hidden && !story.stuck.held_up.is_empty() {
         return held_up(story);
     }
+    if story.hidden && !story.stuck.entangled.is_empty() {
+        return entangled(story);
+    }
     let Some(wait) = wait_for_outsider(story, &everybody) else { return waiting(story) };
     if story.hidden {
         let outsider = story.outsiders.first();
@@ -65,6 +68,26 @@ fn held_up(story: &Story) -> String {
         "Nobody was left who could let it go on: a hidden deadlock. PostgreSQL sees no cycle there, so it would have \
          waited for ever. What prevents it: wait for no other thread inside atomic(); take a lock of Python's before the \
          transaction begins, and give it back after its end."
+            .to_owned(),
+    );
+    sentences.join(" ")
+}
+
+/// The hidden deadlock of sessions that have several connections.
+fn entangled(story: &Story) -> String {
+    let last_wait = |name: &String| {
+        story.events.iter().rev().find(|event| event.kind == EventKind::Waiting && event.session == *name)
+    };
+    let mut sentences: Vec<String> = story.stuck.entangled.iter().filter_map(last_wait).map(told).collect();
+    sentences.push(match story.stuck.entangled.as_slice() {
+        [own] => format!("That is another connection of {own}'s own code, which has a transaction open there."),
+        _ => "A lock among these is held on another connection of the same code than the one that it waited on."
+            .to_owned(),
+    });
+    sentences.push(
+        "Nobody could ever let go: a hidden deadlock. PostgreSQL takes every connection for a session of its own and sees no \
+         cycle, so it would have waited for ever. What prevents it: reach the same rows by one database alias, or end the \
+         transaction on the one before the other needs what it has locked."
             .to_owned(),
     );
     sentences.join(" ")
