@@ -72,6 +72,9 @@ def test_no_deadlock_is_asserted_in_every_schedule() -> None:
     explored = assert_no_deadlock(forth, forth, setup=accounts)
     assert (explored.findings, explored.complete, explored.contended) == ((), True, True)
     assert explored.extent == "4 schedules, all that can differ"
+    assert explored.verdict.startswith("NO DEADLOCK FOUND in 4 schedules, all that can differ (")
+    assert explored.only_deadlocks
+    assert "no lost updates" in explored.notes[0]
 
 
 def test_no_deadlock_in_a_given_order_says_that_it_is_one() -> None:
@@ -86,10 +89,11 @@ def test_a_deadlock_fails_it_and_is_shown() -> None:
     assert re.match(
         r"A deadlock in schedule \d+\.\n\ndeadlock: the cycle forth → back → forth \(seen in 1 sch", text
     )
-    replay = re.search(r'replay: run_together\(…, order="([AB ]+)"\)\n', text)
+    replay = re.search(r'\nto replay it, add to the call:\norder="([AB ]+)"\n', text)
     assert replay is not None
     accounts()
     assert run_together(forth, back, order=replay[1]).deadlocked
+    assert assert_deadlocks(forth, back, setup=accounts, order=replay[1]).deadlocked
     assert "DEADLOCK after" in text
     assert "test_assertions.py" in text
     assert type(failed.value.__cause__).__name__ == "OperationalError"
@@ -99,6 +103,21 @@ def test_without_contention_it_fails() -> None:
     with pytest.raises(AssertionError, match="never contended") as failed:
         assert_no_deadlock(partial(locks, 1), partial(locks, 2), setup=accounts)
     assert "could not fail" in str(failed.value)
+    assert "atomic() missing" not in str(failed.value)
+
+
+def test_without_contention_for_want_of_a_transaction_it_says_so() -> None:
+    def deposit() -> None:
+        account = Account.objects.get(pk=1)
+        account.balance += 10
+        account.save()
+
+    with pytest.raises(
+        AssertionError, match=r"never contended .* outside atomic\(\).* is atomic\(\) missing\?"
+    ):
+        assert_no_deadlock(deposit, deposit, setup=accounts)
+    with pytest.raises(AssertionError, match=r"is atomic\(\) missing\?"):
+        assert_no_deadlock(deposit, deposit, setup=accounts, order="A B A B")
 
 
 def test_what_a_callable_raises_fails_it_and_is_its_cause() -> None:
@@ -130,6 +149,7 @@ def test_the_mixin_has_them() -> None:
     assert case.assertDeadlocks(forth, back, setup=accounts).deadlocked
     with pytest.raises(AssertionError, match="A deadlock"):
         case.assertNoDeadlock(forth, back, setup=accounts)
+    assert case.explore(forth, back, setup=accounts, invariant=lambda: True).deadlocks
 
 
 def test_it_asserts_the_same_every_time() -> None:

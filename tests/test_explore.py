@@ -237,12 +237,12 @@ def test_a_finding_shows_the_run_of_its_own_schedule() -> None:
     ]
     released = [name for _, name in sorted(statements)]
     assert " ".join(released).startswith(found.schedule)
-    assert f'run_together(…, order="{found.schedule}")' in str(found)
+    assert f'\nonly="{found.schedule}"\n' in str(found)
 
 
 def test_a_lost_update_happens_again_by_the_line_to_paste() -> None:
     (found,) = explore(deposit, deposit, setup=accounts).findings
-    assert f'explore(…, only="{found.schedule}")' in str(found)
+    assert f'\nonly="{found.schedule}"\n' in str(found)
     again = explore(deposit, deposit, setup=accounts, only=found.schedule)
     assert (again.schedules, again.stopped) == (1, "only")
     assert [finding.kind for finding in again.findings] == ["lost_update"]

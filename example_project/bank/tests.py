@@ -131,7 +131,7 @@ class TransfersTogetherTests(LockstepMixin, TransactionTestCase):
     def test_the_assertion_about_the_naive_one_fails_and_shows_why(self) -> None:
         with self.assertRaisesMessage(AssertionError, "A deadlock in schedule ") as raised:
             self.assertNoDeadlock(*self.both_ways(transfer_naive), setup=self.make_accounts)
-        self.assertIn('replay: run_together(…, order="', str(raised.exception))
+        self.assertIn('to replay it, add to the call:\norder="', str(raised.exception))
         self.assertIn("DEADLOCK after", str(raised.exception))
         self.assertIn("bank/transfers.py", str(raised.exception))
 

@@ -396,6 +396,8 @@ class ExplorationFaces:
         complete: Whether every inequivalent schedule was run.
         extent: The same in words.
         contended: Whether a session ever waited for another.
+        only_deadlocks: Whether only deadlocks were looked for.
+        notes: What to know besides, a sentence or two each.
         elapsed: Seconds.
     """
 
@@ -411,6 +413,8 @@ class ExplorationFaces:
         complete: bool,
         extent: str,
         contended: bool,
+        only_deadlocks: bool,
+        notes: list[str],
         elapsed: float,
     ) -> ExplorationFaces: ...
     @property
@@ -418,8 +422,13 @@ class ExplorationFaces:
         """What came of it, in one line."""
     def to_text(self, verbosity: int = 1, width: int = 100) -> str:
         """Return it as plain text: at verbosity 0 the summary alone, else each finding's timeline as well."""
-    def finding_to_text(self, number: int, verbosity: int = 1, width: int = 100) -> str:
-        """Return the finding of that number, from 0, as plain text; nothing if there is none."""
+    def finding_to_text(
+        self, number: int, verbosity: int = 1, width: int = 100, argument: str = "only"
+    ) -> str:
+        """Return the finding of that number, from 0, as plain text; nothing if there is none.
+
+        ``argument`` is what replays it in the call that found it.
+        """
     def to_json(self) -> str:
         """Return it as a JSON text."""
     def to_markdown(self) -> str:

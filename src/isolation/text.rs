@@ -40,7 +40,7 @@ impl PermutationReport {
     pub fn to_text(&self, verbosity: Verbosity, width: usize) -> String {
         let heading = heading(self.number, self.shows, &self.order, width);
         let story = self.report.story(verbosity, width);
-        format!("\n{heading}\n{story}{}", self.report.concluded(&self.verdict(), width))
+        format!("\n{heading}\n{story}{}", self.report.concluded(&self.verdict(), &self.report.explanation, width))
     }
 
     /// Which it is, and what it is there for.

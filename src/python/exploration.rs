@@ -26,7 +26,7 @@ fn finding((kind, about, schedule, preemptions, seen, report): &Told<'_>) -> Fin
 #[pymethods]
 impl PyExplorationFaces {
     #[new]
-    #[pyo3(signature = (sessions, findings, *, schedules, redundant, steps, again, complete, extent, contended, elapsed))]
+    #[pyo3(signature = (sessions, findings, *, schedules, redundant, steps, again, complete, extent, contended, only_deadlocks, notes, elapsed))]
     #[expect(clippy::too_many_arguments, reason = "they are those of a Python function")]
     #[expect(clippy::needless_pass_by_value, reason = "what comes from Python is the function's own")]
     fn new(
@@ -39,6 +39,8 @@ impl PyExplorationFaces {
         complete: bool,
         extent: String,
         contended: bool,
+        only_deadlocks: bool,
+        notes: Vec<String>,
         elapsed: f64,
     ) -> Self {
         let findings = findings.iter().map(finding).collect();
@@ -52,6 +54,8 @@ impl PyExplorationFaces {
             complete,
             extent,
             contended,
+            only_deadlocks,
+            notes,
             elapsed,
         })
     }
@@ -69,9 +73,12 @@ impl PyExplorationFaces {
     }
 
     /// One of the findings as plain text.
-    #[pyo3(signature = (number, verbosity = 1, width = WIDTH), text_signature = "($self, number, verbosity=1, width=100)")]
-    fn finding_to_text(&self, number: usize, verbosity: Verbosity, width: usize) -> String {
-        self.0.findings.get(number).map_or_else(String::new, |finding| finding.to_text(verbosity, width))
+    #[pyo3(
+        signature = (number, verbosity = 1, width = WIDTH, argument = "only"),
+        text_signature = "($self, number, verbosity=1, width=100, argument='only')"
+    )]
+    fn finding_to_text(&self, number: usize, verbosity: Verbosity, width: usize, argument: &str) -> String {
+        self.0.findings.get(number).map_or_else(String::new, |finding| finding.to_text(verbosity, width, argument))
     }
 
     /// As a JSON text.

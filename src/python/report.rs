@@ -178,7 +178,8 @@ impl PyReport {
     /// The last part of the text: the verdict, and why.
     #[pyo3(signature = (width = WIDTH, verdict = None), text_signature = "($self, width=100, verdict=None)")]
     fn conclusion(&self, width: usize, verdict: Option<&str>) -> String {
-        verdict.map_or_else(|| self.0.conclusion(width), |verdict| self.0.concluded(verdict, width))
+        verdict
+            .map_or_else(|| self.0.conclusion(width), |verdict| self.0.concluded(verdict, &self.0.explanation, width))
     }
 
     fn __repr__(&self) -> String {

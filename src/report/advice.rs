@@ -7,8 +7,17 @@ pub(super) fn advice<'a>(asked: impl Iterator<Item = &'a Statement>) -> String {
     let mut ways: Vec<&str> = asked.map(way).collect();
     ways.sort_unstable();
     ways.dedup();
+    // That of UPDATE says it as well.
+    if ways.contains(&CHANGE) {
+        ways.retain(|way| *way != LOCK);
+    }
     ways.join("; ")
 }
+
+const CHANGE: &str = "change the rows in one order everywhere, for example by sorted primary keys: that goes for save() and \
+                      update() in a loop and for the objects and batches of bulk_update(); or lock them all beforehand, by \
+                      one select_for_update().order_by(\"pk\")";
+const LOCK: &str = "take the locks in one order everywhere, for example by select_for_update().order_by(\"pk\")";
 
 fn way(asked: &Statement) -> &'static str {
     let sql = asked.sql.to_ascii_lowercase();
@@ -29,14 +38,10 @@ fn way(asked: &Statement) -> &'static str {
             "lock the parent's row first, by select_for_update(), before it is deleted: delete() comes to the children \
              before it comes to the parent"
         }
-        "UPDATE" => {
-            "change the rows in one order everywhere, for example by sorted primary keys: that goes for save() and update() in a \
-             loop and for the objects and batches of bulk_update(); or lock them all beforehand, by one \
-             select_for_update().order_by(\"pk\")"
-        }
+        "UPDATE" => CHANGE,
         "LOCK" | "ALTER" | "TRUNCATE" | "DROP" | "CREATE" => {
             "take the locks on tables before those on rows, and in one order everywhere"
         }
-        _ => "take the locks in one order everywhere, for example by select_for_update().order_by(\"pk\")",
+        _ => LOCK,
     }
 }

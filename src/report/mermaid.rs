@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::moment::moment;
 use super::plain::{one_line, shortened};
 use super::waits::Waits;
-use super::{Event, EventKind, Exploration, Report, told_cycle};
+use super::{Event, EventKind, Exploration, Finding, Report, told_cycle};
 
 /// A text on an arrow is this long at most; what is longer makes the whole diagram too wide to read.
 const LONGEST: usize = 100;
@@ -15,10 +15,23 @@ impl Report {
     /// its way. It is valid whatever the statements contain.
     #[must_use]
     pub fn to_mermaid(&self) -> String {
-        let mut diagram = Diagram::begin(&self.verdict(), &self.names(), &[self]);
+        self.drawn_as(&self.verdict())
+    }
+
+    /// The same with another verdict.
+    fn drawn_as(&self, verdict: &str) -> String {
+        let mut diagram = Diagram::begin(verdict, &self.names(), &[self]);
         diagram.story(self);
-        diagram.note_for_all(&self.verdict());
+        diagram.note_for_all(verdict);
         diagram.text
+    }
+}
+
+impl Finding {
+    /// The run that showed it as a Mermaid sequence diagram.
+    #[must_use]
+    pub fn to_mermaid(&self) -> String {
+        self.report.drawn_as(&self.verdict())
     }
 }
 
@@ -29,8 +42,14 @@ impl Exploration {
         let reports: Vec<&Report> = self.findings.iter().map(|finding| &finding.report).collect();
         let mut diagram = Diagram::begin(&self.verdict(), &self.sessions, &reports);
         for (number, finding) in self.findings.iter().enumerate() {
-            diagram.note_for_all(&format!("{}. {}; order {}", number + 1, finding.headline(), finding.schedule));
-            diagram.story(&finding.report);
+            diagram.note_for_all(&format!("{}. {}", number + 1, finding.headline()));
+            match self.shown_before(number) {
+                None => {
+                    diagram.note_for_all(&finding.replay());
+                    diagram.story(&finding.report);
+                }
+                Some(same) => diagram.note_for_all(&format!("the run of finding {same}")),
+            }
         }
         diagram.note_for_all(&self.verdict());
         diagram.text

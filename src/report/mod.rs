@@ -22,6 +22,7 @@ mod waits;
 pub use cycle::{Edge, cycle_through, from_the_first, told_cycle};
 pub use event::{Event, EventKind};
 pub use explanation::{Story, explain};
+pub(crate) use explanation::{capitalized, sentence};
 pub use exploration::{Exploration, Finding};
 pub use html::Album;
 pub(crate) use outcome::named;

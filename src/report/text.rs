@@ -153,12 +153,12 @@ impl Report {
     /// than `width` columns, unless a word of ours is.
     #[must_use]
     pub fn conclusion(&self, width: usize) -> String {
-        self.concluded(&self.verdict(), width)
+        self.concluded(&self.verdict(), &self.explanation, width)
     }
 
-    /// The same with another verdict.
-    pub(crate) fn concluded(&self, verdict: &str, width: usize) -> String {
-        let explanation = wrapped(&one_line(&self.explanation), width, "");
+    /// The same with another verdict and explanation.
+    pub(crate) fn concluded(&self, verdict: &str, explanation: &str, width: usize) -> String {
+        let explanation = wrapped(&one_line(explanation), width, "");
         let mut text = format!("\n{}\n\n{explanation}\n", wrapped(verdict, width, ""));
         for session in self.sessions.iter().filter(|session| session.sqlstate.is_some()) {
             let sqlstate = session.sqlstate.as_deref().unwrap_or_default();

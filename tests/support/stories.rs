@@ -383,7 +383,15 @@ pub fn exploration() -> Exploration {
         sessions: vec!["A".to_owned(), "B".to_owned()],
         findings: vec![
             finding("deadlock", &about, "A B A B", 2, 4, deadlock),
-            finding("lost_update", "what the schedule leaves is not what any serial order leaves", "A B A", 1, 1, lost),
+            finding(
+                "lost_update",
+                "what the schedule leaves is not what any serial order leaves",
+                "A B A",
+                1,
+                1,
+                lost.clone(),
+            ),
+            finding("violation", "the invariant returned False", "A B A", 1, 1, lost),
         ],
         schedules: 14,
         redundant: 1,
@@ -392,6 +400,8 @@ pub fn exploration() -> Exploration {
         complete: true,
         extent: "14 schedules, all that can differ".to_owned(),
         contended: true,
+        only_deadlocks: false,
+        notes: vec!["2 runs were begun again.".to_owned()],
         elapsed: 0.532,
     }
 }
@@ -406,6 +416,7 @@ pub fn nothing_found() -> Exploration {
         again: 0,
         extent: "1 schedule, all that can differ".to_owned(),
         contended: false,
+        notes: vec!["No session ever waited for another one.".to_owned()],
         elapsed: 0.021,
         ..exploration()
     }

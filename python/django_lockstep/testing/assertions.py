@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _ENOUGH = frozenset({"deadlock", "hidden_deadlock", "hang"})
 """What decides an assertion when it is found, whatever the other schedules come to."""
+_UNLOCKED = "Every statement ran by itself, outside atomic(), and let go of its locks: is atomic() missing? "
+"""Why callables do not contend that begin no transaction."""
 
 
 def assert_deadlocks(
@@ -42,7 +44,7 @@ def assert_deadlocks(
     )
     if explored.deadlocks:
         return explored.deadlocks[0].report
-    found = f"\n\n{explored.findings[0]}" if explored.findings else ""
+    found = f"\n\n{explored.findings[0].told('order')}" if explored.findings else ""
     raise AssertionError(f"No deadlock in {explored.extent}.{found}") from _raised(explored.findings)
 
 
@@ -75,12 +77,12 @@ def assert_no_deadlock(
     )
     if explored.deadlocks:
         raise AssertionError(
-            f"A deadlock in schedule {explored.schedules:,}.\n\n{explored.deadlocks[0]}"
+            f"A deadlock in schedule {explored.schedules:,}.\n\n{explored.deadlocks[0].told('order')}"
         ) from _raised(explored.deadlocks)
     if explored.findings:
         raise AssertionError(
             f"The callables did not get through in {explored.findings[0].seen:,} of {explored.extent}.\n\n"
-            f"{explored.findings[0]}"
+            f"{explored.findings[0].told('order')}"
         ) from _raised(explored.findings)
     if explored.stopped in {"max_schedules", "max_seconds"}:
         raise AssertionError(
@@ -91,7 +93,8 @@ def assert_no_deadlock(
     if not explored.contended:
         raise AssertionError(
             f"The callables never contended in {explored.extent}: none of them ever waited for a lock of another's, so "
-            "this test could not fail. Let them lock the same rows, committed before the test or by setup."
+            f"this test could not fail. {_UNLOCKED if explored.autocommit else ''}Let them lock the same rows, "
+            "committed before the test or by setup."
         )
     return explored
 

@@ -8,6 +8,7 @@ from django_lockstep.testing.ensemble import Ensemble
 from django_lockstep.testing.exploration import Exploration, Finding
 from django_lockstep.testing.guards import dsn_of_free_alias, refuse_too_few
 from django_lockstep.testing.names import letter, names_of, numbers_of
+from django_lockstep.testing.remarks import Contention, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,11 +41,17 @@ def attempt(
         kind = _KINDS.get(report.outcome, "exception")
         about = report.explanation.split("\n")[0]
         findings = [Finding(kind, about, " ".join(map(letter, numbers)), 0, report, 1)]
+    contention = Contention()
+    contention.hear(report)
     return Exploration(
         findings=tuple(findings),
         schedules=1,
         steps=sum(len(session.statements) for session in report.sessions),
         stopped="only",
-        contended=any(event.kind == "waiting" for event in report.events),
+        contended=contention.contended,
+        autocommit=contention.autocommit,
+        only_deadlocks=True,
+        notes=remarks(contention, 1, complete=False, only_deadlocks=True, compared=False),
+        sessions=tuple(names),
         elapsed=report.elapsed,
     )

@@ -43,7 +43,11 @@ class Finding:
     """How many schedules showed it."""
 
     def __str__(self) -> str:
-        return Exploration((self,)).faces.finding_to_text(0)
+        return self.told()
+
+    def told(self, argument: str = "only") -> str:
+        """Return it as plain text; ``argument`` is what replays it in the call that found it: ``only`` or ``order``."""
+        return Exploration((self,)).faces.finding_to_text(0, argument=argument)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,12 @@ class Exploration:
     ``hang``."""
     contended: bool = False
     """Whether a session waited for another one in any of them."""
+    autocommit: bool = False
+    """Whether no callable ever began a transaction: each of its statements ran by itself."""
+    only_deadlocks: bool = False
+    """Whether only deadlocks were looked for, and what keeps a callable from its end, as the assertions do."""
+    notes: tuple[str, ...] = ()
+    """What to know besides, a sentence or two each."""
     elapsed: float = field(default=0.0, compare=False)
     """Seconds, starting states included."""
 
@@ -142,6 +152,8 @@ class Exploration:
             complete=self.complete,
             extent=self.extent,
             contended=self.contended,
+            only_deadlocks=self.only_deadlocks,
+            notes=list(self.notes),
             elapsed=self.elapsed,
         )
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from django_lockstep._core import Search
 from django_lockstep.exceptions import Nondeterministic, UsageError
 from django_lockstep.testing import driver
+from django_lockstep.testing.aborts import is_the_abort
 from django_lockstep.testing.between import between
 from django_lockstep.testing.bounds import DEPTH, Bounds
 from django_lockstep.testing.exploration import Exploration, Finding
 from django_lockstep.testing.names import letter
 from django_lockstep.testing.progress import Progress
+from django_lockstep.testing.remarks import Contention, remarks
 from django_lockstep.testing.row_gate import may_meet
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class Explorer:
         self.state = state
         self.runs = 0
         """How many schedules were begun, those beside the search and those begun again included."""
-        self.contended = False
+        self.contention = Contention()
         self.hung = False
         self.deadlocked = False
         self.several = False
@@ -122,7 +124,17 @@ class Explorer:
             again=again,
             complete=complete,
             stopped=None if complete else self.stopped(search, bounds, only, enough=enough),
-            contended=self.contended,
+            contended=self.contention.contended,
+            autocommit=self.contention.autocommit,
+            only_deadlocks=bool(until),
+            notes=remarks(
+                self.contention,
+                schedules,
+                again,
+                complete=complete,
+                only_deadlocks=bool(until),
+                compared=len(self.callables) <= _MOST_SESSIONS,
+            ),
             elapsed=time.monotonic() - began,
             sessions=tuple(self.ensemble.names),
         )
@@ -225,9 +237,7 @@ class Explorer:
         """Add what a schedule has come to."""
         report = ran.report
         self.several = self.several or may_meet(report)
-        self.contended |= any(
-            statement.waited for session in report.sessions for statement in session.statements
-        )
+        self.contention.hear(report)
         if report.outcome in {"timeout", "blocked_by_outsider"}:
             self.hung = True
             kind = "hang" if report.outcome == "timeout" else "hidden_deadlock"
@@ -243,7 +253,7 @@ class Explorer:
                     f"the server refused {session.name}: {session.message}",
                     ran,
                 )
-            elif error is not None and session.outcome != "deadlock_victim":
+            if error is not None and not is_the_abort(error, session.outcome):
                 what = f"{session.name} raised {type(error).__name__}: {driver.text_of(error)}"
                 self.add(("exception", session.name, type(error)), "exception", what, ran)
         self.check(ran)
@@ -263,6 +273,7 @@ class Explorer:
         if not report.deadlocked:
             return
         self.deadlocked = True
+        self.contention.contended = True
         steps = sorted(
             (session.name, _last_waiting(session))
             for session in report.sessions

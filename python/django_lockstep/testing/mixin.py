@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django_lockstep.testing.assertions import assert_deadlocks, assert_no_deadlock
+from django_lockstep.testing.explore import explore
 from django_lockstep.testing.survive import assert_survives_deadlock
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 class LockstepMixin:
     """For ``TransactionTestCase``: other connections see only what is committed, and ``TestCase`` never commits."""
+
+    def explore(self, *callables: Callable[[], Any], **keywords: Any) -> Exploration:
+        """``explore``."""
+        return explore(*callables, **keywords)
 
     def assertDeadlocks(self, *callables: Callable[[], Any], **keywords: Any) -> Report:  # noqa: N802 as unittest's
         """``assert_deadlocks``."""

@@ -45,9 +45,11 @@ def _is_pythons(filename: str) -> bool:
 
 
 def source_of(function: Callable[..., Any]) -> str | None:
-    """Return ``file:line`` of a callable's definition."""
+    """Return ``file:line`` of a callable's definition; nothing for one of this package, which nobody can mend there."""
     while isinstance(function, partial):
         function = function.func
+    if str(getattr(function, "__module__", "")).partition(".")[0] == "django_lockstep":
+        return None
     code = getattr(inspect.unwrap(function), "__code__", None)
     return _place(code.co_filename, code.co_firstlineno) if code is not None else None
 

@@ -132,7 +132,7 @@ fn failed(story: &Story) -> String {
     if failures.is_empty() {
         return "The run did not come to its end; see the events.".to_owned();
     }
-    format!("No deadlock, because a session could not go on. {}.", failures.join("; "))
+    sentence(&format!("No deadlock, because a session could not go on. {}", failures.join("; ")))
 }
 
 fn with_outcome(story: &Story, outcome: SessionOutcome) -> Vec<String> {
@@ -140,8 +140,14 @@ fn with_outcome(story: &Story, outcome: SessionOutcome) -> Vec<String> {
     those.map(|session| session.name.clone()).collect()
 }
 
+/// With a full stop, unless it has one, or an end of another kind.
+pub(crate) fn sentence(text: &str) -> String {
+    let text = text.trim_end();
+    if text.ends_with(['.', '!', '?', '…']) { text.to_owned() } else { format!("{text}.") }
+}
+
 /// As a sentence begins.
-pub(super) fn capitalized(text: &str) -> String {
+pub(crate) fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }

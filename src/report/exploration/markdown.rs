@@ -11,7 +11,7 @@ impl Exploration {
     pub fn to_markdown(&self) -> String {
         let mut text = format!("**{}**\n", escaped(&self.verdict()));
         if !self.findings.is_empty() {
-            text.push_str("\n| | what | seen in | replay |\n| --- | --- | --- | --- |\n");
+            text.push_str("\n| | what | seen in | to replay it, add to the call |\n| --- | --- | --- | --- |\n");
         }
         // Writing to a String cannot fail.
         for (number, finding) in self.findings.iter().enumerate() {
@@ -28,13 +28,16 @@ impl Exploration {
             let _ = write!(text, "\n{}\n", escaped(&note));
         }
         for (number, finding) in self.findings.iter().enumerate() {
+            let diagram = match self.shown_before(number) {
+                None => format!("```mermaid\n{}```", finding.to_mermaid()),
+                Some(same) => format!("The run is that of finding {same}, by the same schedule."),
+            };
             let _ = write!(
                 text,
-                "\n<details><summary>{}. {}</summary>\n\n{}\n\n```mermaid\n{}```\n\n</details>\n",
+                "\n<details><summary>{}. {}</summary>\n\n{}\n\n{diagram}\n\n</details>\n",
                 number + 1,
                 inside_html(&finding.headline()),
-                escaped(&finding.report.explanation),
-                finding.report.to_mermaid()
+                escaped(&finding.explanation()),
             );
         }
         text

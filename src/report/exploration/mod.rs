@@ -1,30 +1,15 @@
 //! What a search over schedules has found, and its faces: a summary, and the story of each finding.
 
+mod finding;
 mod markdown;
+mod python;
 mod text;
+
+pub use finding::Finding;
 
 use serde::Serialize;
 
-use super::Report;
 use super::plain::one_line;
-
-/// One fault, and the simplest schedule that shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Finding {
-    /// What it is: `deadlock`, `lost_update`, ….
-    pub kind: String,
-    /// What happened, in a sentence.
-    pub about: String,
-    /// Whose steps are released, in order: `A B A B`.
-    pub schedule: String,
-    /// How often the schedule takes the turn from a session that could go on.
-    pub preemptions: usize,
-    /// How many schedules showed it.
-    pub seen: usize,
-    /// The run that showed it.
-    #[serde(skip)]
-    pub report: Report,
-}
 
 /// What a search over schedules has found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,35 +33,37 @@ pub struct Exploration {
     pub extent: String,
     /// Whether a session waited for another one in any of them.
     pub contended: bool,
+    /// Whether only deadlocks were looked for, and what keeps a callable from its end.
+    pub only_deadlocks: bool,
+    /// What to know besides, a sentence or two each.
+    pub notes: Vec<String>,
     /// Seconds, starting states included.
     pub elapsed: f64,
 }
 
-/// What the reader should know where nothing ever waited.
-const NEVER_MET: &str = "No session ever waited for another one, in whatever order: they do not lock the same things.";
-
 impl Exploration {
-    /// What came of it, in one line.
+    /// What came of it, in one line: what was found, or that nothing was, and in how many schedules.
     #[must_use]
     pub fn verdict(&self) -> String {
-        let found = if self.findings.is_empty() {
-            "NOTHING FOUND".to_owned()
-        } else {
-            let kinds = self.kinds();
-            let counted = kinds.iter().map(|(kind, count)| number_of(*count, kind)).collect::<Vec<_>>();
-            format!("FOUND {}", counted.join(", "))
+        let extent = one_line(&self.extent);
+        let found = match (self.findings.is_empty(), self.only_deadlocks) {
+            (false, _) => format!("{}: {extent}", self.found().join(", ")),
+            (true, false) => format!("NOTHING FOUND in {extent}"),
+            (true, true) => format!("NO DEADLOCK FOUND in {extent}"),
         };
-        format!("{found}: {} ({:.3} s)", one_line(&self.extent), self.elapsed)
+        format!("{found} ({:.3} s)", self.elapsed)
     }
 
-    /// What to know besides, a sentence each.
-    #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        let again = (self.again > 0).then(|| {
-            let runs = if self.again == 1 { "One run was".to_owned() } else { format!("{} runs were", self.again) };
-            format!("{runs} begun again: PostgreSQL had let in a session before one that had come to wait earlier.")
-        });
-        (!self.contended).then(|| NEVER_MET.to_owned()).into_iter().chain(again).collect()
+    /// What to know besides, each on one line.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        self.notes.iter().map(|note| one_line(note))
+    }
+
+    /// The number, from 1, of an earlier finding whose run shows this one as well.
+    pub(super) fn shown_before(&self, number: usize) -> Option<usize> {
+        let finding = self.findings.get(number)?;
+        let before = self.findings.iter().take(number).position(|other| finding.is_of_the_run_of(other));
+        before.map(|place| place + 1)
     }
 
     /// As JSON, indented by two spaces.
@@ -86,63 +73,45 @@ impl Exploration {
         struct Told<'a> {
             #[serde(flatten)]
             finding: &'a Finding,
+            verdict: String,
+            explanation: String,
             report: super::Face<'a>,
         }
         #[derive(Serialize)]
         struct Face<'a> {
             schema_version: u32,
+            verdict: String,
             #[serde(flatten)]
             exploration: &'a Exploration,
             findings: Vec<Told<'a>>,
         }
-        let told = |finding| Told { finding, report: super::Face::of(&finding.report) };
-        let face = Face { schema_version: 1, exploration: self, findings: self.findings.iter().map(told).collect() };
+        let told = |finding| Told {
+            finding,
+            verdict: finding.verdict(),
+            explanation: finding.explanation(),
+            report: super::Face::of(&finding.report),
+        };
+        let face = Face {
+            schema_version: 1,
+            verdict: self.verdict(),
+            exploration: self,
+            findings: self.findings.iter().map(told).collect(),
+        };
         serde_json::to_string_pretty(&face).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
     }
 
-    /// The kinds of finding and how many there are of each, in the order in which they come.
-    fn kinds(&self) -> Vec<(String, usize)> {
+    /// What was found: `LOST UPDATE`, `2 DEADLOCKS`, in the order in which the kinds come.
+    fn found(&self) -> Vec<String> {
         let mut kinds: Vec<(String, usize)> = Vec::new();
         for finding in &self.findings {
-            match kinds.iter_mut().find(|(kind, _)| *kind == finding.words()) {
+            let kind = finding.words().to_uppercase();
+            match kinds.iter_mut().find(|(known, _)| *known == kind) {
                 Some((_, count)) => *count += 1,
-                None => kinds.push((finding.words(), 1)),
+                None => kinds.push((kind, 1)),
             }
         }
-        kinds
-    }
-}
-
-impl Finding {
-    /// Its kind as words.
-    fn words(&self) -> String {
-        one_line(&self.kind.replace('_', " "))
-    }
-
-    /// What it is, in a sentence.
-    #[must_use]
-    pub fn headline(&self) -> String {
-        format!("{}: {}", self.words(), one_line(&self.about))
-    }
-
-    /// How often it was seen.
-    #[must_use]
-    pub fn frequency(&self) -> String {
-        format!("seen in {}", number_of(self.seen, "schedule"))
-    }
-
-    /// What makes it happen again. A row that is held in between (its key is quoted) only the search can hold, and only it
-    /// asks the invariant and knows what serial orders leave.
-    #[must_use]
-    pub fn replay(&self) -> String {
-        let schedule = one_line(&self.schedule);
-        if schedule.contains('"') {
-            format!("explore(…, only='{schedule}')")
-        } else if matches!(self.kind.as_str(), "lost_update" | "violation") {
-            format!("explore(…, only=\"{schedule}\")")
-        } else {
-            format!("run_together(…, order=\"{schedule}\")")
-        }
+        let told = |(kind, count)| if count == 1 { kind } else { format!("{count} {kind}S") };
+        kinds.into_iter().map(told).collect()
     }
 }
 

@@ -68,14 +68,19 @@ impl Album {
 
     /// Adds a report under a heading. Only the first is unfolded.
     #[must_use]
-    pub fn add(mut self, heading: &str, report: &Report) -> Self {
+    pub fn add(self, heading: &str, report: &Report) -> Self {
+        self.tell(heading, report, |id| Tale::of_chapter(report, id).draw())
+    }
+
+    /// Adds what `tell` makes of a report, from the id of its chapter.
+    pub(super) fn tell(mut self, heading: &str, report: &Report, tell: impl FnOnce(&str) -> String) -> Self {
         let id = format!("r{}", self.chapters.len() + 1);
         self.chapters.push(Chapter {
             heading: named(heading, &id),
             replay: String::new(),
             frequency: String::new(),
             mood: mood_of(report),
-            tale: Tale::of_chapter(report, &id).draw(),
+            tale: tell(&id),
             open: self.chapters.is_empty(),
             id,
         });

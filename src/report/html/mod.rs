@@ -16,7 +16,7 @@ use askama::Template;
 pub use album::Album;
 pub(crate) use tale::Tale;
 
-use super::explanation::capitalized;
+use super::capitalized;
 use super::plain::one_line;
 use super::{Outcome, Report};
 

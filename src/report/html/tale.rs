@@ -6,8 +6,8 @@ use super::graph::Graph;
 use super::lanes::Lanes;
 use super::tables::{Told, Words, events, statements, words};
 use super::{drawn, why_and_cure};
-use crate::report::Report;
 use crate::report::plain::one_line;
+use crate::report::{Finding, Report};
 
 /// Everything that a report tells below its verdict.
 #[derive(Template)]
@@ -37,16 +37,23 @@ pub(crate) struct Tale {
 impl Tale {
     /// The tale of a page of its own.
     pub(crate) fn of(report: &Report, id: &str) -> Self {
-        Self::below(report, id, 2, String::new())
+        Self::below(report, (&report.verdict(), &report.explanation), id, 2, String::new())
     }
 
     /// The tale of a chapter, whose heading has the id `{id}-title`.
     pub(crate) fn of_chapter(report: &Report, id: &str) -> Self {
-        Self::below(report, id, 3, format!("{id}-title "))
+        Self::below(report, (&report.verdict(), &report.explanation), id, 3, format!("{id}-title "))
     }
 
-    fn below(report: &Report, id: &str, level: u8, chapter: String) -> Self {
-        let (why, cure) = why_and_cure(&report.explanation);
+    /// The tale of a chapter that is about what was found in a run.
+    pub(crate) fn of_finding(finding: &Finding, id: &str) -> Self {
+        let told = (finding.verdict(), finding.explanation());
+        Self::below(&finding.report, (&told.0, &told.1), id, 3, format!("{id}-title "))
+    }
+
+    fn below(report: &Report, told: (&str, &str), id: &str, level: u8, chapter: String) -> Self {
+        let (verdict, explanation) = told;
+        let (why, cure) = why_and_cure(explanation);
         let statements = statements(report);
         let graph = Graph::of(report, id).map(|graph| drawn(&graph)).unwrap_or_default();
         let words = words(report);
@@ -56,7 +63,7 @@ impl Tale {
             chapter,
             why,
             cure,
-            lanes: drawn(&Lanes::of(report, id)),
+            lanes: drawn(&Lanes::of(report, verdict, id)),
             has_cycle: !report.cycle.is_empty(),
             has_beside: !graph.is_empty() || !words.is_empty(),
             graph,

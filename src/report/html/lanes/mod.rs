@@ -41,8 +41,8 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// The lanes of a report.
-    pub(super) fn of(report: &Report, id: &str) -> Self {
+    /// The lanes of a report, which has come to this.
+    pub(super) fn of(report: &Report, verdict: &str, id: &str) -> Self {
         let names = all_names(report);
         let mut drawing = Drawing::new(report, &names);
         let (mut ticks, mut breaks) = (Vec::new(), Vec::new());
@@ -75,7 +75,7 @@ impl Lanes {
                 3 | 4 => "few",
                 _ => "many",
             },
-            description: description(report),
+            description: description(report, verdict),
             heads: names.iter().enumerate().map(|(place, name)| head(report, place, name)).collect(),
             lines: drawing.lines,
             bars: drawing.bars,
@@ -116,17 +116,13 @@ fn head(report: &Report, place: usize, name: &str) -> Head {
 }
 
 /// What the drawing shows, in words.
-fn description(report: &Report) -> String {
+fn description(report: &Report, verdict: &str) -> String {
     let told = |session: &SessionReport| {
         let end = session.outcome.as_str().replace('_', " ");
         format!("{}: {end}", one_line(&session.name))
     };
     let sessions: Vec<String> = report.sessions.iter().map(told).collect();
-    format!(
-        "{}. How they ended: {}. Every event is in the table below.",
-        one_line(&report.verdict()),
-        sessions.join("; ")
-    )
+    format!("{}. How they ended: {}. Every event is in the table below.", one_line(verdict), sessions.join("; "))
 }
 
 /// A length of time, as short as it can be said.

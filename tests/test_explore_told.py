@@ -1,0 +1,219 @@
+"""What an exploration says: its verdict, its notes, and the line that replays a finding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from orm.models import Account, Tag
+
+from django_lockstep.testing import Exploration, Finding, explore, run_together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("clean_orm")
+
+
+def accounts() -> None:
+    Account.objects.bulk_create([Account(pk=1), Account(pk=2)])
+
+
+def deposit() -> None:
+    account = Account.objects.get(pk=1)
+    account.balance += 10
+    account.save()
+
+
+def locks(*keys: int) -> None:
+    with transaction.atomic():
+        for key in keys:
+            Account.objects.select_for_update().get(pk=key)
+
+
+def has_120() -> bool:
+    return bool(Account.objects.get(pk=1).balance == 120)
+
+
+def pasted(line: str) -> str:
+    """Return the schedule that a pasted line gives to ``explore``."""
+    only: str = eval(f"dict({line})", {})["only"]
+    return only
+
+
+def lines_to_paste(result: Exploration, width: int) -> list[str]:
+    return [
+        line.strip() for line in result.to_text(0, width).splitlines() if line.strip().startswith("only=")
+    ]
+
+
+def test_the_verdict_is_what_was_found_in_every_face() -> None:
+    result = explore(deposit, deposit, setup=accounts)
+    assert result.verdict.startswith("LOST UPDATE: 4 schedules, all that can differ (")
+    faces = (
+        result.to_text(),
+        str(result.findings[0]),
+        result.to_html(),
+        result.to_markdown(),
+        result.to_mermaid(),
+        result.to_json(),
+    )
+    for face in faces:
+        assert "LOST UPDATE" in face
+    for face in faces[:-1]:  # the JSON has the report of the run as it is
+        assert "no deadlock" not in face.lower(), face
+    told = result.to_dict()
+    assert told["verdict"] == result.verdict
+    assert told["findings"][0]["verdict"].startswith("LOST UPDATE (")
+
+
+def test_several_of_a_kind_are_counted() -> None:
+    def add() -> None:
+        Tag.objects.create(name="new")
+
+    result = explore(add, add, setup=accounts)
+    assert [finding.kind for finding in result.findings] == ["exception", "exception"]
+    assert result.verdict.startswith("2 EXCEPTIONS: ")
+    assert "exist.." not in str(result)
+
+
+def test_nothing_found_says_in_how_many_schedules() -> None:
+    result = explore(lambda: locks(1), lambda: locks(1), setup=accounts)
+    assert result.verdict.startswith("NOTHING FOUND in 4 schedules, all that can differ (")
+    assert result.notes == ()
+
+
+def test_a_run_that_shows_two_findings_is_drawn_once() -> None:
+    result = explore(deposit, deposit, setup=accounts, invariant=has_120)
+    assert [finding.kind for finding in result.findings] == ["violation", "lost_update"]
+    assert result.findings[0].schedule == result.findings[1].schedule
+    text = result.to_text()
+    assert "VIOLATION (" in text
+    assert "LOST UPDATE (" in text
+    assert text.count("PostgreSQL 1") == 1
+    for face in (text, result.to_html(), result.to_markdown()):
+        assert "The run is that of" in face
+    assert result.to_markdown().count("```mermaid") == 1
+    assert result.to_html().count('<svg class="lanes') == 1
+    assert result.to_mermaid().count("the run of finding 1") == 1
+
+
+@pytest.mark.parametrize("width", [20, 60, 100])
+def test_the_line_to_paste_is_never_wrapped(width: int) -> None:
+    def many() -> None:
+        with transaction.atomic():
+            for _ in range(20):
+                Account.objects.select_for_update().get(pk=2)
+        deposit()
+
+    accounts()
+    schedule = " ".join("A B" for _ in range(60))
+    found = Finding("lost_update", "a long one", schedule, 1, run_together(many, many), 1)
+    assert pasted(lines_to_paste(Exploration((found,), schedules=1), width)[0]) == schedule
+    assert pasted(str(found).splitlines()[2]) == schedule
+
+
+def test_a_schedule_with_a_row_is_pasted_as_it_is() -> None:
+    def lock(order: str) -> None:
+        with transaction.atomic():
+            list(Account.objects.order_by(order).select_for_update())
+
+    result = explore(lambda: lock("pk"), lambda: lock("-pk"), setup=accounts)
+    assert [finding.kind for finding in result.findings] == ["deadlock"]
+    line = lines_to_paste(result, 40)[0]
+    again = explore(lambda: lock("pk"), lambda: lock("-pk"), setup=accounts, only=pasted(line))
+    assert again.deadlocks
+    # The gate is no code of the user's.
+    assert "row_gate" not in result.to_text(3)
+    odd = Finding("deadlock", "it", 'lock:t:{"name":"a\\u0020\'b"} A B free', 1, result.findings[0].report, 1)
+    assert pasted(lines_to_paste(Exploration((odd,)), 40)[0]) == odd.schedule
+
+
+def test_an_order_is_advised_once() -> None:
+    def lock() -> None:
+        with transaction.atomic():
+            list(Account.objects.order_by("-pk").select_for_update())
+
+    def update() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE orm_account SET balance = v.n FROM (VALUES (1, 1), (2, 2)) v(id, n) WHERE orm_account.id = v.id"
+            )
+
+    result = explore(lock, update, setup=accounts)
+    assert result.deadlocks, str(result)
+    assert result.deadlocks[0].report.explanation.count("in one order everywhere") == 1
+
+
+def test_what_nobody_waited_for_is_told_as_far_as_it_is_known() -> None:
+    def notes(function: Callable[[], object], **keywords: Any) -> str:
+        return " ".join(explore(function, function, setup=accounts, **keywords).notes)
+
+    def takes_what_is_free() -> None:
+        with transaction.atomic():
+            Account.objects.select_for_update(skip_locked=True).filter(pk=1).first()
+
+    def reads() -> None:
+        with transaction.atomic():
+            Account.objects.filter(pk=1).first()
+
+    assert notes(reads, max_schedules=0) == "No schedule was run, so nothing is known."
+    assert "what was not run may be another matter" in notes(deposit, max_schedules=1)
+    assert "outside atomic()" in notes(deposit)
+    assert "does not wait" in notes(takes_what_is_free)
+    assert notes(reads).endswith("None of them ever asked for a lock that another one held.")
+    assert "asked for a lock that another" not in notes(takes_what_is_free) + notes(deposit)
+
+
+def test_that_lost_updates_of_five_are_not_looked_for_is_told() -> None:
+    def reads() -> None:
+        Account.objects.get(pk=1)
+
+    five = explore(*[reads] * 5, setup=accounts)
+    assert any("more than four functions" in note for note in five.notes)
+    assert not any("more than four" in note for note in explore(*[reads] * 4, setup=accounts).notes)
+
+
+def test_a_bug_in_the_handler_of_a_deadlock_is_found_as_well() -> None:
+    def retries() -> None:
+        try:
+            locks(1, 2)
+        except OperationalError:
+            raise NameError("a bug of its own")  # noqa: B904
+
+    result = explore(retries, lambda: locks(2, 1), setup=accounts)
+    assert [finding.kind for finding in result.findings] == ["deadlock", "exception"], str(result)
+    assert "NameError: a bug of its own" in result.findings[1].about
+    assert result.verdict.startswith("DEADLOCK, EXCEPTION: ")
+
+
+def test_a_handler_that_goes_on_in_the_aborted_transaction_is_found() -> None:
+    def goes_on() -> None:
+        with transaction.atomic():
+            Account.objects.select_for_update().get(pk=1)
+            try:
+                Account.objects.select_for_update().get(pk=2)
+            except OperationalError:
+                Account.objects.select_for_update().get(pk=2)
+
+    result = explore(goes_on, lambda: locks(2, 1), setup=accounts)
+    assert [finding.kind for finding in result.findings] == ["deadlock", "exception"], str(result)
+
+
+def test_the_abort_itself_is_told_as_what_it_is_only() -> None:
+    result = explore(lambda: locks(1, 2), lambda: locks(2, 1), setup=accounts)
+    assert [finding.kind for finding in result.findings] == ["deadlock"]
+
+
+def test_a_retry_that_works_leaves_the_deadlock_alone() -> None:
+    """As ``docs/explore.md`` says: the retry goes around the transaction, and the function comes to its end."""
+
+    def retries() -> None:
+        try:
+            locks(1, 2)
+        except OperationalError:
+            locks(1, 2)
+
+    result = explore(retries, lambda: locks(2, 1), setup=accounts)
+    assert {finding.kind for finding in result.findings} == {"deadlock"}, str(result)
