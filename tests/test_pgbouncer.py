@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from witness import FAST, At, NothingLeftHere, tables_made, value, wait_until
 
 from django_lockstep import LockstepError, simulate_deadlock
+from django_lockstep._core import _repeat_deadlock
 from django_lockstep.embedded import EmbeddedServer
 from django_lockstep.exceptions import ConnectionFailed, Refused
 
@@ -118,6 +119,7 @@ class TestWorks:
     def test_no_setting_leaks_to_the_next_client(self, pool: str, pooler: PgBouncer) -> None:
         dsn = pooler.dsn(f"{pool}_of_3")
         assert simulate_deadlock(dsn, deadlock_timeout=FAST, lock_timeout=5, statement_timeout=5).deadlocked
+        _repeat_deadlock(dsn, 3, on_report=print, deadlock_timeout=FAST, lock_timeout=5, statement_timeout=5)
         for _ in range(3):
             with psycopg.connect(dsn, application_name="next") as connection:
                 for name, wanted in {

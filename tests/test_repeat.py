@@ -90,6 +90,38 @@ def test_jobs_on_advisory_locks_do_not_meet(role: MakeRole) -> None:
     assert all(set(report.cycle) == {"A", "B"} for report in reports)
 
 
+def test_the_survivor_goes_on_after_the_victim_also_when_its_own_wait_was_not_looked_at(dsn: str) -> None:
+    reports: list[Report] = []
+    _repeat_deadlock(dsn, 200, jobs=4, on_report=reports.append, deadlock_timeout=FAST)
+    for report in reports:
+        kinds = [event.kind for event in report.events]
+        last_acquired = len(kinds) - 1 - kinds[::-1].index("acquired")
+        assert kinds.index("error") < last_acquired < kinds.index("commit")
+        # Who closed the cycle is known by the server's account of it.
+        assert kinds.count("waiting") == 2
+        assert len(report.cycle) == 2
+
+
+def test_settings_outlive_the_run_whose_session_was_aborted(dsn: str, witness: Connection) -> None:
+    reports: list[Report] = []
+    named: list[dict[int, str]] = []
+
+    def look(report: Report) -> None:
+        reports.append(report)
+        rows = witness.execute("SELECT pid, application_name FROM pg_stat_activity").fetchall()
+        named.append(dict(rows))
+
+    _repeat_deadlock(dsn, 50, on_report=look, deadlock_timeout=FAST, victim="A", lock_timeout=7)
+    for report, names in zip(reports, named, strict=True):
+        assert report.victims == ("A",)
+        # The last report may come when they have gone.
+        told = {session.name: names.get(session.backend_pid or 0) for session in report.sessions}
+        assert report is reports[-1] or told == {"A": "lockstep A", "B": "lockstep B"}
+    # What is set already is not set again, and whose backend is known is not asked.
+    begun = [session.statements[0].sql for report in reports[1:] for session in report.sessions]
+    assert set(begun) == {"BEGIN ISOLATION LEVEL READ COMMITTED"}
+
+
 def test_every_lap_is_a_whole_report(dsn: str) -> None:
     reports: list[Report] = []
     _repeat_deadlock(dsn, 5, on_report=reports.append, deadlock_timeout=FAST, victim="B")

@@ -214,16 +214,17 @@ impl Member {
         }
     }
 
-    /// A new chapter begins.
-    pub(super) fn turn_page(&mut self) {
+    /// A new chapter begins. `moves` is whether the next transaction may be on another backend, as behind a pooler.
+    pub(super) fn turn_page(&mut self, moves: bool) {
         self.statements.clear();
         self.cancelled = false;
         self.error = None;
         if self.lap != Lap::Only {
             self.lap = Lap::On;
-            // Behind a pooler the next transaction may be on another backend.
-            self.backend_pid = None;
-            self.backends.clear();
+            if moves {
+                self.backend_pid = None;
+                self.backends.clear();
+            }
         }
         self.held.clear();
         self.locks_due = false;

@@ -43,18 +43,17 @@ impl Script for Fixed {
     }
 }
 
-/// The same steps again and again, until the connection is lost or a transaction does not even begin.
+/// Some steps, and then others again and again, until the connection is lost or a transaction does not even begin.
 #[derive(Clone, Debug)]
 pub struct Laps {
-    steps: Vec<Step>,
+    again: Vec<Step>,
     current: Fixed,
 }
 
 impl Laps {
-    /// A script that begins these steps anew whenever they are through.
-    pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
-        let steps: Vec<Step> = steps.into_iter().collect();
-        Self { current: Fixed::new(steps.iter().cloned()), steps }
+    /// A script that takes the steps of `first`, and when they are through, those of `again` over and over.
+    pub fn new(first: impl IntoIterator<Item = Step>, again: impl IntoIterator<Item = Step>) -> Self {
+        Self { again: again.into_iter().collect(), current: Fixed::new(first) }
     }
 }
 
@@ -67,7 +66,7 @@ impl Script for Laps {
             Some(StepResult::Lost { .. }) => None,
             Some(StepResult::Failed(_)) if self.current.current == Some(StepKind::Begin) => None,
             _ => {
-                self.current = Fixed::new(self.steps.iter().cloned());
+                self.current = Fixed::new(self.again.iter().cloned());
                 self.current.next(None)
             }
         }
@@ -119,7 +118,8 @@ mod tests {
     }
 
     fn laps(fails_at: usize) -> Vec<StepKind> {
-        let mut script = Laps::new([Step::begin("BEGIN"), Step::statement("row 1", "SELECT 1"), Step::commit()]);
+        let steps = [Step::begin("BEGIN"), Step::statement("row 1", "SELECT 1"), Step::commit()];
+        let mut script = Laps::new(steps.clone(), steps);
         let mut kinds = Vec::new();
         let mut last = None;
         while kinds.len() < 5

@@ -14,7 +14,7 @@ use crate::engine::caller::Line;
 use crate::engine::run::{Run, Settled};
 use crate::engine::{Ending, Gate, Observer, SessionId, Step, StepResult};
 use crate::error::Error;
-use crate::simulate::begin::{Opening, opening};
+use crate::simulate::begin::Opening;
 
 /// What the opponent's session is called in a report, and in the server's `application_name`.
 pub(super) const NAME: &str = "opponent";
@@ -167,7 +167,7 @@ impl Start<'_, '_> {
     }
 
     fn begin(&mut self, plan: &Provocation, facts: &Facts) -> Result<(), Error> {
-        let opening = opening(&Opening {
+        let opening = Opening {
             name: NAME,
             isolation: "READ COMMITTED",
             guard: plan.timeout + GRACE * 2,
@@ -176,8 +176,8 @@ impl Start<'_, '_> {
             deadlock_timeout: facts.server.may_set_deadlock_timeout.then_some(plan.timeout + GRACE * 2),
             settings: &plan.settings,
             facts,
-        });
-        self.take(Step::begin(opening)).map(drop)
+        };
+        self.take(Step::begin(opening.once())).map(drop)
     }
 
     fn take(&mut self, step: Step) -> Result<StepResult, Error> {

@@ -1,4 +1,5 @@
-//! How a session's transaction begins: its isolation level, and its settings for this transaction only.
+//! How a session's transaction begins: its isolation level, and its settings, which are for this transaction only wherever
+//! somebody else may have the server connection after it.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -28,47 +29,69 @@ pub(crate) struct Opening<'a> {
     pub(crate) facts: &'a Facts,
 }
 
-pub(super) fn sql(name: &str, session: SessionId, checked: &Checked, facts: &Facts, choice: &Choice) -> String {
-    let guard = checked.timeout + GUARD;
-    opening(&Opening {
-        name,
-        isolation: checked.isolation.sql(),
-        guard,
-        lock_timeout: checked.lock_timeout,
-        statement_timeout: checked.statement_timeout,
-        deadlock_timeout: choice.timeout_of(session, guard),
-        settings: &[],
-        facts,
-    })
-}
+impl<'a> Opening<'a> {
+    pub(super) fn of(
+        name: &'a str,
+        session: SessionId,
+        checked: &Checked,
+        facts: &'a Facts,
+        choice: &Choice,
+    ) -> Opening<'a> {
+        let guard = checked.timeout + GUARD;
+        Self {
+            name,
+            isolation: checked.isolation.sql(),
+            guard,
+            lock_timeout: checked.lock_timeout,
+            statement_timeout: checked.statement_timeout,
+            deadlock_timeout: choice.timeout_of(session, guard),
+            settings: &[],
+            facts,
+        }
+    }
 
-/// Everything by SET LOCAL, so that nothing leaks to the next client of a pooled server connection.
-pub(crate) fn opening(opening: &Opening<'_>) -> String {
-    let Opening { name, isolation, guard, facts, .. } = *opening;
-    let mut sql = format!(
-        "BEGIN ISOLATION LEVEL {isolation}; SET LOCAL application_name = 'lockstep {name}'; \
-         SET LOCAL idle_in_transaction_session_timeout = 0; "
-    );
-    set(&mut sql, "lock_timeout", opening.lock_timeout.or((facts.lock_timeout <= 0.0).then_some(guard)));
-    set(&mut sql, "statement_timeout", opening.statement_timeout.or((facts.statement_timeout <= 0.0).then_some(guard)));
-    set(&mut sql, "deadlock_timeout", opening.deadlock_timeout);
-    if facts.notices_dead_clients {
-        // So that a backend that waits for a lock notices when this process is killed.
-        set(&mut sql, "client_connection_check_interval", Some(Duration::from_secs(1)));
+    /// Everything by SET LOCAL, so that nothing leaks to the next client of a pooled server connection.
+    pub(crate) fn once(&self) -> String {
+        format!("{}; {}SELECT pg_backend_pid()", self.begin(), self.set_all("SET LOCAL", "true"))
     }
-    if facts.server.version_num >= 170_000 {
-        sql.push_str("SET LOCAL transaction_timeout = 0; ");
+
+    /// The same on a connection that is ours alone: what is set stays, and [`Opening::again`] begins the next transactions.
+    pub(super) fn first(&self) -> String {
+        // In a transaction of their own, for what a transaction has set is gone when it is rolled back.
+        format!("BEGIN; {}COMMIT; {}; SELECT pg_backend_pid()", self.set_all("SET", "false"), self.begin())
     }
-    for (setting, value) in opening.settings {
+
+    /// How a transaction begins after [`Opening::first`]: everything is set, and the backend is known.
+    pub(super) fn again(&self) -> String {
+        self.begin()
+    }
+
+    fn begin(&self) -> String {
+        format!("BEGIN ISOLATION LEVEL {}", self.isolation)
+    }
+
+    /// The settings, each with a semicolon after it.
+    fn set_all(&self, set: &str, is_local: &str) -> String {
+        let Self { name, guard, facts, .. } = *self;
+        let mut sql =
+            format!("{set} application_name = 'lockstep {name}'; {set} idle_in_transaction_session_timeout = 0; ");
         // Writing to a String cannot fail.
-        let _ = write!(sql, "SELECT set_config({}, {}, true); ", literal(setting), literal(value));
-    }
-    sql.push_str("SELECT pg_backend_pid()");
-    sql
-}
-
-fn set(sql: &mut String, setting: &str, value: Option<Duration>) {
-    if let Some(value) = value {
-        let _ = write!(sql, "SET LOCAL {setting} = '{}ms'; ", value.as_millis().max(1));
+        let mut put = |setting: &str, value: Option<Duration>| {
+            if let Some(value) = value {
+                let _ = write!(sql, "{set} {setting} = '{}ms'; ", value.as_millis().max(1));
+            }
+        };
+        put("lock_timeout", self.lock_timeout.or((facts.lock_timeout <= 0.0).then_some(guard)));
+        put("statement_timeout", self.statement_timeout.or((facts.statement_timeout <= 0.0).then_some(guard)));
+        put("deadlock_timeout", self.deadlock_timeout);
+        // So that a backend that waits for a lock notices when this process is killed.
+        put("client_connection_check_interval", facts.notices_dead_clients.then_some(Duration::from_secs(1)));
+        if facts.server.version_num >= 170_000 {
+            let _ = write!(sql, "{set} transaction_timeout = 0; ");
+        }
+        for (setting, value) in self.settings {
+            let _ = write!(sql, "SELECT set_config({}, {}, {is_local}); ", literal(setting), literal(value));
+        }
+        sql
     }
 }

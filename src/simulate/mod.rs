@@ -25,6 +25,7 @@ use crate::report::{Outcome, Report};
 use crate::scenario::lock::Lock;
 use crate::scenario::opposite_order::{Deal, deal};
 use crate::scenario::victim::Choice;
+use begin::Opening;
 use options::Checked;
 use stage::Stage;
 use target::Target;
@@ -111,7 +112,9 @@ impl Simulation {
     }
 
     fn run_once(&mut self, line: &Line, leash: &Leash) -> Result<Record, Error> {
-        let run = self.plan.cast(&mut self.stage, |steps| Box::new(Fixed::new(steps)), line, leash)?;
+        let plan = &self.plan;
+        let once = |index| -> Box<dyn Script> { Box::new(Fixed::new(plan.steps(index, plan.opening(index).once()))) };
+        let run = plan.cast(&mut self.stage, once, line, leash)?;
         run.conduct(&mut self.plan.schedule())
     }
 }
@@ -136,7 +139,7 @@ impl Plan {
     fn cast<'a>(
         &self,
         stage: &'a mut Stage,
-        script: impl Fn(Vec<Step>) -> Box<dyn Script>,
+        script: impl Fn(usize) -> Box<dyn Script>,
         line: &'a Line,
         leash: &'a Leash,
     ) -> Result<Run<'a>, Error> {
@@ -152,15 +155,19 @@ impl Plan {
             (self.facts.statement_timeout > 0.0).then(|| Duration::from_secs_f64(self.facts.statement_timeout))
         }));
         for (index, (name, connection)) in self.checked.names.iter().zip(connections).enumerate() {
-            run.add(name, connection, script(self.steps(index)))?;
+            run.add(name, connection, script(index))?;
         }
         Ok(run)
     }
 
-    /// What one session does.
-    fn steps(&self, index: usize) -> Vec<Step> {
-        let name = &self.checked.names[index];
-        let begin = Step::begin(begin::sql(name, SessionId(index), &self.checked, &self.facts, &self.choice));
+    /// How one session's transactions begin.
+    fn opening(&self, index: usize) -> Opening<'_> {
+        Opening::of(&self.checked.names[index], SessionId(index), &self.checked, &self.facts, &self.choice)
+    }
+
+    /// What one session does in a transaction that begins so.
+    fn steps(&self, index: usize, begin: String) -> Vec<Step> {
+        let begin = Step::begin(begin);
         let deal = &self.deals[index];
         let locks = deal.holds.iter().chain(&deal.asks).map(|&row| {
             let place = self.checked.rows.iter().position(|&other| other == row).unwrap_or_default();

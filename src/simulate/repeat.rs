@@ -10,7 +10,7 @@ use super::{ATTEMPTS, Simulation, check_room};
 use crate::connection::conninfo::Conninfo;
 use crate::connection::{Facts, Leash, open};
 use crate::engine::caller::Line;
-use crate::engine::{Caller, Ending, Laps, Record, supervise};
+use crate::engine::{Caller, Ending, Laps, Record, Script, supervise};
 use crate::error::Error;
 use crate::report::SessionOutcome;
 
@@ -124,7 +124,14 @@ impl Job<'_> {
     /// Runs as long as there is something to do and the same sessions can do it again.
     fn run_laps(&self, simulation: &mut Simulation) -> Result<(), Error> {
         let Simulation { plan, stage, notes } = simulation;
-        let mut run = plan.cast(stage, |steps| Box::new(Laps::new(steps)), &self.line, &self.leash)?;
+        let laps = |index| -> Box<dyn Script> {
+            let opening = plan.opening(index);
+            // Behind a pooler, what a session sets for longer than a transaction would be somebody else's afterwards.
+            let (first, again) =
+                if plan.facts.pooled { (opening.once(), opening.once()) } else { (opening.first(), opening.again()) };
+            Box::new(Laps::new(plan.steps(index, first), plan.steps(index, again)))
+        };
+        let mut run = plan.cast(stage, laps, &self.line, &self.leash)?;
         run.note_nothing();
         let mut attempts = 0;
         loop {

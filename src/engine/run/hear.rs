@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Run;
+use super::{Detail, Run};
 use crate::engine::journal::event;
 use crate::engine::member::{Member, Phase};
 use crate::engine::record::edges_of;
@@ -75,8 +75,7 @@ impl Run<'_> {
         if !matches!(result, StepResult::Done(_)) {
             return;
         }
-        let Some(member) = self.members.get(index) else { return };
-        let blockers = member.blockers().to_vec();
+        let blockers = self.causes(index);
         let deadline = Instant::now() + CAUSE_PATIENCE;
         loop {
             let running = self.members.iter().filter_map(Member::running_pid);
@@ -93,6 +92,17 @@ impl Run<'_> {
                 },
             }
         }
+    }
+
+    /// The backends that may have let go of what a session has got: those that it waited for; and if nobody has looked, the
+    /// waits for it, one of which may have been ended for its sake.
+    fn causes(&self, index: usize) -> Vec<i32> {
+        let Some(member) = self.members.get(index) else { return Vec::new() };
+        if self.detail != Detail::Nothing || !member.blockers().is_empty() {
+            return member.blockers().to_vec();
+        }
+        let waits_for_it = |other: &&Member| other.blockers().iter().any(|pid| member.owns(*pid));
+        self.members.iter().filter(waits_for_it).filter_map(Member::running_pid).collect()
     }
 
     fn finish(&mut self, index: usize, result: &StepResult, backend_pid: Option<i32>, at: Instant) {
@@ -121,8 +131,7 @@ impl Run<'_> {
             other.doubt_wait_for(&backends);
         }
         if self.members.iter().any(Member::is_undecided) {
-            self.looks = 0;
-            self.next_look = Instant::now();
+            self.look_soon(Instant::now());
         }
         self.journal.record(told);
     }

@@ -20,7 +20,7 @@ impl Run<'_> {
     /// Asks the observer who waits for whom: about the sessions of which it is not known, and now and then about all, lest
     /// a queue that others have joined or left go untold. So a ring of many costs a look a session, not one a pair.
     pub(crate) fn look(&mut self) -> Result<Option<Ending>, Error> {
-        let survey = Instant::now() >= self.last_survey + LATE_PACE;
+        let survey = Instant::now() >= self.last_survey + self.survey_pace();
         let asked = |member: &Member| member.running_pid().filter(|_| survey || member.is_undecided());
         let pids: Vec<i32> = self.members.iter().filter_map(asked).collect();
         let waits = match self.observer.waits(&pids, self.leash) {
@@ -40,7 +40,7 @@ impl Run<'_> {
         }
         self.looks += 1;
         self.next_look = if !self.members.iter().any(Member::is_undecided) {
-            self.last_survey + LATE_PACE
+            self.last_survey + self.survey_pace()
         } else if self.looks < EARLY_LOOKS {
             now + EARLY_PACE
         } else {

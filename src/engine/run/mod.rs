@@ -42,6 +42,8 @@ const EARLY_PACE: Duration = Duration::from_millis(1);
 const EARLY_LOOKS: u32 = 20;
 /// … then this often: looking as fast as possible would starve a small server.
 const LATE_PACE: Duration = Duration::from_millis(5);
+/// Where nothing is noted that nobody has to decide by, a look that decides nothing can wait for so long.
+const IDLE_PACE: Duration = Duration::from_millis(100);
 
 /// What the server is asked besides what the schedule needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +196,7 @@ impl<'a> Run<'a> {
         let elapsed = self.journal.seconds(Instant::now());
         let sessions = self.members.iter().map(|member| member.report(self.statement_timeout)).collect();
         for member in &mut self.members {
-            member.turn_page();
+            member.turn_page(self.behind_pooler);
         }
         Record {
             ending,
@@ -270,6 +272,11 @@ impl<'a> Run<'a> {
                 self.hear(message);
             }
         }
+    }
+
+    /// How often it is asked about sessions that are known to wait.
+    fn survey_pace(&self) -> Duration {
+        if self.detail == Detail::Nothing { IDLE_PACE } else { LATE_PACE }
     }
 
     fn board(&self) -> Board {

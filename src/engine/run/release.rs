@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use super::{FIRST_LOOK, LATEST_FIRST_LOOK, Run};
+use super::{Detail, FIRST_LOOK, IDLE_PACE, LATEST_FIRST_LOOK, Run};
 use crate::engine::journal::event;
 use crate::engine::member::{Member, Phase};
+use crate::engine::schedule::Standing;
 use crate::engine::session::{Permit, SessionId};
 use crate::engine::step::StepKind;
 use crate::report::{Event, EventKind, Statement};
@@ -38,8 +39,7 @@ impl Run<'_> {
         });
         member.checked = member.checked.map(|_| false);
         member.phase = Phase::Running { step, released: now, seen: None, behind: Vec::new() };
-        self.looks = 0;
-        self.next_look = now + self.observer.usual_step().clamp(FIRST_LOOK, LATEST_FIRST_LOOK);
+        self.look_soon(now);
         for told in begun.into_iter().chain(asked) {
             self.journal.record(told);
             if self.journal.is_halted() {
@@ -50,5 +50,19 @@ impl Run<'_> {
             // A session that is gone has said so, or will.
             let _ = permits.send(Permit { others_wait });
         }
+    }
+
+    /// A step has begun, or a wait may be over: the next look is when most steps that do not wait are through. But if nobody
+    /// else can be released, whatever the server says, it has time where it would only be noted.
+    pub(super) fn look_soon(&mut self, now: Instant) {
+        self.looks = 0;
+        let stands = |member: &Member| matches!(member.standing(), Standing::Waiting { .. } | Standing::Left);
+        let is_last = self.members.iter().filter(|member| !stands(member)).count() <= 1;
+        self.next_look = now
+            + if is_last && self.detail == Detail::Nothing {
+                IDLE_PACE
+            } else {
+                self.observer.usual_step().clamp(FIRST_LOOK, LATEST_FIRST_LOOK)
+            };
     }
 }
