@@ -83,10 +83,10 @@ impl Run<'_> {
             if suspects.is_empty() || Instant::now() >= deadline {
                 return;
             }
-            match self.inbox.recv_timeout(CAUSE_PACE) {
-                Ok(message) => self.hear(message),
+            match self.receive(CAUSE_PACE) {
+                Some(message) => self.hear(message),
                 // An observer that cannot answer is told of by the next look.
-                Err(_) => match self.observer.waits(&suspects, self.leash) {
+                None => match self.observer.waits(&suspects, self.leash) {
                     Ok(waits) if waits.len() < suspects.len() => {}
                     _ => return,
                 },
@@ -126,6 +126,7 @@ impl Run<'_> {
         member.conclude(step.kind, result, seconds);
         member.result = Some(result.clone());
         let told = tell(member, &step, result, seconds);
+        member.turn_to_script(Some(result));
         let backends = member.backends.clone();
         for other in &mut self.members {
             other.doubt_wait_for(&backends);

@@ -8,6 +8,7 @@ mod hear;
 mod locks;
 mod look;
 mod pooler;
+mod receive;
 mod release;
 mod settle;
 mod stop;
@@ -26,7 +27,6 @@ use super::observer::{Observer, Outsider};
 use super::record::{Ending, Helper, Record, Stuck};
 use super::schedule::{Board, Decision, Schedule};
 use super::script::Script;
-use super::seat::start_sql;
 use super::session::{Driver, Gate, Message, SessionId};
 use crate::connection::{Leash, Pooled};
 use crate::error::Error;
@@ -131,7 +131,12 @@ impl<'a> Run<'a> {
 
     /// Adds a session that takes the steps of `script` on `backend`.
     pub fn add(&mut self, name: &str, backend: Pooled, script: Box<dyn Script>) -> Result<SessionId, Error> {
-        self.admit(name, |_, gate| start_sql(name, backend, script, gate))
+        let session = self.add_handed(name, backend)?;
+        if let Some(member) = self.members.get_mut(session.0) {
+            member.script = Some(script);
+            member.turn_to_script(None);
+        }
+        Ok(session)
     }
 
     /// Adds a session that takes the steps which the run hands in ([`Run::hand`]), until it is dismissed
@@ -211,7 +216,7 @@ impl<'a> Run<'a> {
 
     fn lead(&mut self, schedule: &mut dyn Schedule) -> Result<Ending, Error> {
         loop {
-            while let Ok(message) = self.inbox.try_recv() {
+            while let Some(message) = self.receive(Duration::ZERO) {
                 self.hear(message);
             }
             if self.leash.is_cut() || self.journal.is_halted() {
@@ -262,13 +267,11 @@ impl<'a> Run<'a> {
                 }
                 wake = wake.min(self.next_look.saturating_duration_since(Instant::now()));
             }
-            if let Ok(message) = self.inbox.try_recv() {
-                self.hear(message);
-            } else if self.owes_locks() {
+            if self.owes_locks() {
                 if let Some(ending) = self.take_down_locks(None)? {
                     return Ok(ending);
                 }
-            } else if let Ok(message) = self.inbox.recv_timeout(self.leash.remaining(wake.min(LATE_PACE))) {
+            } else if let Some(message) = self.receive(self.leash.remaining(wake.min(LATE_PACE))) {
                 self.hear(message);
             }
         }
