@@ -1,4 +1,4 @@
-//! Where a session of ours sits: its pooled connection, its gate, and the thread that waits for the server.
+//! Where a session of ours sits: its pooled connection, its gate, and the thread that waits for the server if need be.
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;

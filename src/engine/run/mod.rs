@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
 
     fn lead(&mut self, schedule: &mut dyn Schedule) -> Result<Ending, Error> {
         loop {
-            while let Some(message) = self.receive(Duration::ZERO) {
+            while let Ok(message) = self.inbox.try_recv() {
                 self.hear(message);
             }
             if self.leash.is_cut() || self.journal.is_halted() {
@@ -260,7 +260,10 @@ impl<'a> Run<'a> {
             }
             if self.members.iter().any(|member| member.running_pid().is_some()) {
                 if Instant::now() >= self.next_look {
-                    if let Some(ending) = self.look()? {
+                    // Nobody need be asked about what has come by itself.
+                    if let Some(message) = self.receive(Duration::ZERO) {
+                        self.hear(message);
+                    } else if let Some(ending) = self.look()? {
                         return Ok(ending);
                     }
                     continue;
