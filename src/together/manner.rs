@@ -19,8 +19,11 @@ const PLAIN: [&str; 17] = [
     "COPY", "LOCK", "SHOW", "COMMIT", "ROLLBACK",
 ];
 /// What a statement may not contain, for its answer hangs on what others do, or it does more than its locks tell.
-const TELLTALE: [&str; 9] =
-    [";", "try_advisory", "set_config", "pg_notify", "pg_locks", "pg_stat", "pg_blocking", "dblink", "isolation level"];
+const TELLTALE: [&str; 18] = [
+    ";", "try_advisory", "set_config", "pg_notify", "pg_locks", "pg_stat", "pg_blocking", "dblink", "isolation level",
+    // Large objects are in the catalogue.
+    "lo_creat", "lo_from_bytea", "lo_import", "lo_open", "lo_put", "lo_get", "lo_trunc", "lo_unlink", "lowrite",
+];
 
 impl Manner {
     pub(super) fn of(sql: &str) -> Self {
@@ -62,6 +65,7 @@ mod tests {
             ("SELECT set_config('search_path', 'x', false)", Manner::Opaque),
             ("SELECT pg_try_advisory_xact_lock(1)", Manner::Opaque),
             ("SELECT 1; COMMIT", Manner::Opaque),
+            ("SELECT lo_put(42, 0, 'x')", Manner::Opaque),
             ("ALTER TABLE account ADD x int", Manner::Opaque),
             ("CALL transfer()", Manner::Opaque),
             ("/* hint */ SELECT 1", Manner::Opaque),

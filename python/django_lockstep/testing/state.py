@@ -9,6 +9,7 @@ from django.db import OperationalError, connections, transaction
 
 from django_lockstep.exceptions import Refused
 from django_lockstep.testing import driver
+from django_lockstep.testing.large_objects import LargeObjects
 from django_lockstep.testing.reach import Reaches
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _TABLES = """
 SELECT format('%I.%I', nspname, relname),
-       (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+       (SELECT coalesce(string_agg(quote_ident(attname), ', ' ORDER BY attnum), '') FROM pg_attribute
         WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''),
        (SELECT coalesce(string_agg(quote_ident(attname), ', ' ORDER BY attnum), 'NULL') FROM pg_attribute a
         WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attidentity = ''
@@ -27,6 +28,11 @@ SELECT format('%I.%I', nspname, relname),
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'r' AND relpersistence <> 't' AND nspname NOT IN ('pg_catalog', 'information_schema')
   AND relname <> 'django_migrations'
+ORDER BY 1
+"""
+_VIEWS = """
+SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind = 'm' AND relispopulated
 ORDER BY 1
 """
 _SEQUENCES = """
@@ -50,6 +56,8 @@ WHERE contype = 'f' AND condeferrable
 _PATIENCE = "10 s"
 """So long another transaction may hold what is to be put back."""
 _LOCK_NOT_AVAILABLE = "55P03"
+_SPELT = {"datestyle": "ISO", "intervalstyle": "postgres", "extra_float_digits": "3", "bytea_output": "hex"}
+"""How values are written so that reading them gives the very same."""
 _WRITES = {"write", "insert", "delete"}
 
 
@@ -58,7 +66,8 @@ class State:
 
     The rows are kept in the process. What is put back is what was written, as far as that is known (``note``); where it
     is not, all tables are compared by their digests. A DELETE and an INSERT of a few rows cost less than a TRUNCATE,
-    which makes files (``docs/explore.md``).
+    which makes files (``docs/explore.md``). A row is kept as PostgreSQL writes a record, by the output functions of its
+    columns' types: their input functions make of it what it was, whatever the types are.
     """
 
     def __init__(self, using: str) -> None:
@@ -72,40 +81,50 @@ class State:
         """The columns of the tables' primary keys."""
         self.deferred: list[tuple[str, str]] = self._asked(_DEFERRED)
         ((self._privileged,),) = self._asked("SELECT current_setting('is_superuser') = 'on'")
-        self._rows: dict[str, str] = dict(
-            self._each(self._tables, lambda t, *_: f"coalesce(json_agg(x.*), '[]')::text FROM {t} x")
-        )
-        self._digests = self.digests()
+        self._views = [name for (name,) in self._asked(_VIEWS)]
+        with transaction.atomic(using=using):
+            self._asked(_set_local(_SPELT))
+            self._rows: dict[str, str | None] = self.rows(self._tables)
+            self._large_objects = LargeObjects(self._asked)
+        self._digests = self._digests_of_all()
         self._counters = dict.fromkeys(sequences, (1, False))
         self._counters = self._positions()
         self._written: set[str] | None = None
         """What was written since the state was put back; ``None``: that is not known."""
         self._base: dict[str, str] | None = None
 
-    def digests(self, tables: Iterable[str] | None = None, *, logical: bool = False) -> dict[str, str]:
-        """Return a digest of each table's rows.
+    def rows(self, tables: Iterable[str]) -> dict[str, str | None]:
+        """Return each table's rows: an array of records, as PostgreSQL writes it, or ``None`` where there are none."""
+        return dict(self._each(tables, lambda name: f"array_agg((x.*)::text)::text FROM ONLY {name} x"))
 
-        ``logical`` leaves out what differs from run to run or by the order of insertions alone: generated keys, times
-        and UUIDs.
-        """
+    def _digests_of_all(self) -> dict[str, str]:
+        def digest(name: str) -> str:
+            row = "(x.*)::text"
+            only = "" if name in self._views else "ONLY "
+            return f"md5(string_agg({row}, '|' ORDER BY {row} COLLATE \"C\")) FROM {only}{name} x"
 
-        def digest(table: str, columns: str, stable: str) -> str:
-            row = f"ROW({stable if logical else columns})::text"
-            return f"md5(coalesce(string_agg({row}, '|' ORDER BY {row}), '')) FROM {table}"
+        return dict(self._each([*self._tables, *self._views], digest))
 
-        return dict(self._each(self._tables if tables is None else tables, digest))
+    def _logical(self, tables: Iterable[str]) -> dict[str, str]:
+        """Return a digest of each table's rows without what differs from run to run: generated keys, times, UUIDs."""
+
+        def digest(name: str) -> str:
+            row = f"ROW({self._tables[name][1]})::text"
+            return f"md5(coalesce(string_agg({row}, '|' ORDER BY {row}), '')) FROM ONLY {name}"
+
+        return dict(self._each(tables, digest))
 
     def outcome(self, written: Iterable[str] | None) -> frozenset[tuple[str, str]]:
         """Return what the tables that differ from ``compare_from``'s hold, where no others than these were written."""
-        tables = None if written is None else [name for name in written if name in self._tables]
+        tables = self._tables if written is None else [name for name in written if name in self._tables]
         base = self._base or {}
-        now = self.digests(tables, logical=True)
+        now = self._logical(tables)
         return frozenset(item for item in now.items() if base.get(item[0]) != item[1])
 
     def compare_from(self) -> None:
         """Compare outcomes to what the tables hold now, if this was not called before."""
         if self._base is None:
-            self._base = self.digests(logical=True)
+            self._base = self._logical(self._tables)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -151,15 +170,17 @@ class State:
 
     def restore(self) -> None:
         """Put back what has changed."""
+        unknown = self._written is None
         if self._written is None or not self._privileged:
-            now = self.digests()
-            changed = [name for name in self._tables if now[name] != self._digests[name]]
+            now = self._digests_of_all()
+            changed = [name for name, digest in now.items() if digest != self._digests[name]]
             moved = [name for name, at in self._positions().items() if at != self._counters[name]]
         else:
             changed = [name for name in self._tables if name in self._written]
             moved = [name for name in self._counters if name in self._written]
-        if changed or moved:
-            self._put_back("; ".join(self._restoring(changed, moved)))
+        objects = list(self._large_objects.restoring(self._asked)) if unknown or self._large_objects else []
+        if changed or moved or objects:
+            self._put_back("; ".join([*self._restoring(changed, moved), *objects]))
         self._written = set()
 
     def _put_back(self, sql: str) -> None:
@@ -179,22 +200,25 @@ class State:
             raise Refused(f"{message} {hint}", sqlstate=_LOCK_NOT_AVAILABLE, hint=hint) from error
 
     def _restoring(self, changed: list[str], moved: list[str]) -> Iterator[str]:
-        yield f"SET LOCAL lock_timeout = '{_PATIENCE}'"
+        settings = {"lock_timeout": _PATIENCE, **_SPELT}
         # A superuser's own triggers and foreign keys stay silent; others have theirs checked when all is back.
-        yield (
-            "SET LOCAL session_replication_role = replica"
-            if self._privileged
-            else "SET CONSTRAINTS ALL DEFERRED"
-        )
-        for name in changed:
-            yield f"DELETE FROM {name}"
-        for name in changed:
+        if self._privileged:
+            settings["session_replication_role"] = "replica"
+        yield _set_local(settings)
+        if not self._privileged:
+            yield "SET CONSTRAINTS ALL DEFERRED"
+        tables = [name for name in changed if name in self._tables]
+        for name in tables:
+            yield f"DELETE FROM ONLY {name}"
+        for name in tables:
             columns, _ = self._tables[name]
-            if self._rows[name] != "[]":
-                yield (
-                    f"INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} "
-                    f"FROM json_populate_recordset(NULL::{name}, {_text(self._rows[name])}::json)"
-                )
+            rows = self._rows[name]
+            if rows is not None:
+                into = f"{name} ({columns}) OVERRIDING SYSTEM VALUE" if columns else name
+                yield f"INSERT INTO {into} SELECT {columns} FROM unnest({_text(rows)}::{name}[])"
+        for name in changed:
+            if name in self._views:
+                yield f"REFRESH MATERIALIZED VIEW {name}"
         for name in moved:
             last, called = self._counters[name]
             yield f"SELECT setval({_text(name)}::regclass, {last}, {called})"
@@ -206,7 +230,7 @@ class State:
         return {name: (last, called) for name, last, called in self._asked(" UNION ALL ".join(each))}
 
     def _each(self, tables: Iterable[str], query: Any) -> list[Any]:
-        asked = [f"SELECT {_text(name)}, {query(name, *self._tables[name])}" for name in tables]
+        asked = [f"SELECT {_text(name)}, {query(name)}" for name in tables]
         return self._asked(" UNION ALL ".join(asked)) if asked else []
 
     def _asked(self, sql: str) -> list[Any]:
@@ -219,5 +243,11 @@ def _bare(name: str) -> str:
     return name.strip('"').replace('""', '"').replace("'", "''")
 
 
+def _set_local(settings: dict[str, str]) -> str:
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+
+
 def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    # With a backslash, a string is spelt so that standard_conforming_strings makes no difference.
+    escaped = value.replace("\\", "\\\\")
+    return ("E'" if escaped != value else "'") + escaped.replace("'", "''") + "'"
