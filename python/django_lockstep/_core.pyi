@@ -869,6 +869,38 @@ class Ran:
         """The session that the server never let in in its turn, the one before it, if known, and in how many runs."""
 
 @final
+class Outcomes:
+    """What the schedules of a search leave, compared with what the serial orders leave.
+
+    A table's rows are ``array_agg((x.*)::text)::text``, or ``None`` where there are none.
+    """
+
+    def __new__(
+        cls,
+        sessions: list[str],
+        tables: list[tuple[str, list[tuple[str, bool]], list[int]]],
+        references: list[tuple[str, str, str, str]],
+        start: list[tuple[str, str | None]],
+    ) -> Outcomes:
+        """Make one that knows no outcome yet.
+
+        Args:
+            sessions: Their names.
+            tables: Each one's name; its columns, and whether a sequence gives their values; the places of its key's
+                columns.
+            references: Table and column, and table and column that hold the same values.
+            start: What the tables hold when a schedule begins.
+        """
+    def started_again(self, start: list[tuple[str, str | None]]) -> None:
+        """Take down what the tables hold when another schedule begins."""
+    def add(self, held: list[tuple[str, str | None]], raised: list[str | None]) -> int:
+        """Take down what the written tables hold, and what each session raised; equal outcomes have one number."""
+    def repeated(self, first: int, second: int) -> bool:
+        """Take down that these are outcomes of the very same schedule; whether anything was learnt by that."""
+    def lost(self, serial: list[int], outcomes: list[int]) -> list[tuple[list[int], str]]:
+        """Return the outcomes that no serial order comes to, those that are told alike together, and what is told."""
+
+@final
 class Search:
     """A search over the schedules of some sessions."""
 

@@ -17,6 +17,7 @@
 //! | [`queue`] | who waits behind whom, and whether somebody was let in out of turn |
 //! | `patience` | how often a schedule is begun again that the server has not followed |
 //! | [`search`] | the front: limits, statistics, the check for nondeterminism |
+//! | [`outcome`] | what schedules leave, compared with what the serial orders leave |
 //! | [`finding`] | equal findings grouped, the one with the fewest preemptions shown |
 //!
 //! How it works and why that is sound: `docs/explore.md`.
@@ -27,6 +28,7 @@ pub mod footprint;
 pub mod linear;
 mod memory;
 pub mod order;
+pub mod outcome;
 mod patience;
 mod plain;
 pub mod queue;
@@ -43,6 +45,7 @@ pub use finding::{Finding, Findings};
 pub use footprint::{Footprint, Lock, Object, RowLock, Rows, TableLock};
 pub use linear::Order;
 pub use memory::Diverged;
+pub use outcome::Outcomes;
 pub use queue::{Overtaken, Waits};
 pub use search::{Execution, Limits, Mode, Search, Statistics};
 pub use trace::{Event, Trace};

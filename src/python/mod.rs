@@ -11,6 +11,7 @@ mod exploration;
 mod explore;
 mod gate;
 mod opponent;
+mod outcomes;
 mod repeat;
 mod report;
 mod server_log;
@@ -41,6 +42,8 @@ mod _core {
     use super::gate::PyGate;
     #[pymodule_export]
     use super::opponent::PyOpponent;
+    #[pymodule_export]
+    use super::outcomes::PyOutcomes;
     #[pymodule_export]
     use super::repeat::repeat_deadlock;
     #[pymodule_export]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from django_lockstep._core import Search
@@ -15,6 +14,7 @@ from django_lockstep.testing.aborts import is_the_abort
 from django_lockstep.testing.between import between
 from django_lockstep.testing.bounds import DEPTH, Bounds
 from django_lockstep.testing.exploration import Exploration, Finding
+from django_lockstep.testing.lost_update import LostUpdates
 from django_lockstep.testing.names import letter
 from django_lockstep.testing.progress import Progress
 from django_lockstep.testing.remarks import Contention, remarks
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
     from django_lockstep.testing.ensemble import Ensemble
     from django_lockstep.testing.state import State
 
-_ABORTED = {
-    "deadlock_victim",
-    "serialization_failure",
-    "lock_timeout",
-    "statement_timeout",
-    "cancelled",
-    "disconnected",
-}
-_MOST_SESSIONS = 4
-"""The serial orders of more sessions are too many to run beside the search."""
 _MOST_STEPS = 10_000
 """A session has ended long before."""
 
@@ -76,8 +66,7 @@ class Explorer:
         self.found: dict[tuple[object, ...], Finding] = {}
         self.literal: set[tuple[object, ...]] = set()
         """Of which findings the report is that of their own schedule."""
-        self.serial: dict[tuple[int, ...], object] = {}
-        self.ended_well: dict[object, tuple[Ran, int]] = {}
+        self.lost_updates = LostUpdates(self)
 
     def explore(
         self,
@@ -93,6 +82,7 @@ class Explorer:
         Otherwise ``and_then`` is called before that, with this and the time when it has to come back.
         """
         began = time.monotonic()
+        self.lost_updates.wanted &= judged
         search = self.search_within(bounds, only, strict=True)
         enough = False
         try:
@@ -187,7 +177,7 @@ class Explorer:
         if self.setup is not None:
             with between("setup", self.when("before")), self.state.noting():
                 self.setup()
-        self.state.compare_from()
+        self.lost_updates.begin()
 
     def when(self, side: str) -> str:
         """Return between which schedules the caller's own code is called, in words."""
@@ -256,16 +246,8 @@ class Explorer:
             if error is not None and not is_the_abort(error, session.outcome):
                 what = f"{session.name} raised {type(error).__name__}: {driver.text_of(error)}"
                 self.add(("exception", session.name, type(error)), "exception", what, ran)
+        self.lost_updates.take_down(ran)
         self.check(ran)
-        if any(session.outcome in _ABORTED for session in report.sessions):
-            return
-        digest = self.outcome_of(ran)
-        if ran.serial is not None:
-            self.serial[tuple(ran.serial)] = digest
-        known, seen = self.ended_well.get(digest, (None, 0))
-        simpler = known is None or (ran.preemptions, not ran.literal) < (known.preemptions, not known.literal)
-        simplest = ran if known is None or simpler else known
-        self.ended_well[digest] = (simplest, seen + 1)
 
     def take_down_deadlock(self, ran: Ran, schedule: str | None = None) -> None:
         """Add a deadlock, if the run came to one; ``schedule``: where it is not all in the run's order."""
@@ -280,11 +262,6 @@ class Explorer:
             if session.name in report.cycle
         )
         self.add(("deadlock", *steps), "deadlock", f"the cycle {report.told_cycle}", ran, schedule)
-
-    def outcome_of(self, ran: Ran) -> object:
-        """Return what a schedule has come to: the rows, and what was raised."""
-        raised = tuple(type(session.exception).__name__ for session in ran.report.sessions)
-        return self.state.outcome(ran.written), raised
 
     def check(self, ran: Ran) -> None:
         """Ask the invariant."""
@@ -312,19 +289,10 @@ class Explorer:
 
     def judge(self, search: Search) -> None:
         """Find the lost updates: what no serial order comes to."""
-        if len(self.callables) > _MOST_SESSIONS or (search.complete and len(self.ended_well) == 1):
-            return  # too many; or all schedules come to the same, the serial ones among them
-        serial = set(self.serial.values())
-        for order in permutations(range(len(self.callables))):
-            if order not in self.serial:
-                ran = self.serially(order)
-                if any(session.outcome in _ABORTED for session in ran.report.sessions):
-                    return
-                serial.add(self.outcome_of(ran))
-        for digest, (ran, seen) in self.ended_well.items():
-            if digest not in serial:
-                about = "what the schedule leaves is not what any serial order leaves"
-                self.keep(("lost_update", digest), ran, self.finding("lost_update", about, ran, seen))
+        for about, ran, seen, report in self.lost_updates.judge(complete=search.complete):
+            key = ("lost_update", about)
+            self.keep(key, ran, replace(self.finding("lost_update", about, ran, seen), report=report))
+            self.literal.add(key)
 
     def serially(self, order: Sequence[int]) -> Ran:
         """Run the callables one after the other."""

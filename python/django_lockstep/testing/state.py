@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError, connections, transaction
 
+from django_lockstep._core import Outcomes
 from django_lockstep.exceptions import Refused
 from django_lockstep.testing import driver
 from django_lockstep.testing.large_objects import LargeObjects
 from django_lockstep.testing.reach import Reaches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _TABLES = """
-SELECT format('%I.%I', nspname, relname),
-       (SELECT coalesce(string_agg(quote_ident(attname), ', ' ORDER BY attnum), '') FROM pg_attribute
-        WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''),
-       (SELECT coalesce(string_agg(quote_ident(attname), ', ' ORDER BY attnum), 'NULL') FROM pg_attribute a
-        WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attidentity = ''
-          AND atttypid NOT IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype, 'time'::regtype,
-                               'uuid'::regtype)
-          AND NOT EXISTS (SELECT FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum
-                          AND pg_get_expr(adbin, adrelid) LIKE 'nextval(%'))
-FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+SELECT format('%I.%I', nspname, relname), attributes.* FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace,
+LATERAL (
+  SELECT coalesce(string_agg(quote_ident(attname), ', ' ORDER BY attnum) FILTER (WHERE attgenerated = ''), ''),
+         coalesce(array_agg(attname::text ORDER BY attnum), '{}'),
+         coalesce(array_agg(attidentity <> '' OR EXISTS (
+           SELECT FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum
+           AND pg_get_expr(adbin, adrelid) LIKE 'nextval(%') ORDER BY attnum), '{}'),
+         coalesce(array_agg(EXISTS (
+           SELECT FROM pg_index WHERE indrelid = attrelid AND indisprimary AND attnum = ANY (indkey)
+         ) ORDER BY attnum), '{}')
+  FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+) attributes
 WHERE relkind = 'r' AND relpersistence <> 't' AND nspname NOT IN ('pg_catalog', 'information_schema')
   AND relname <> 'django_migrations'
 ORDER BY 1
+"""
+_REFERENCES = """
+SELECT format('%I.%I', a.nspname, own.relname), one.attname::text, format('%I.%I', b.nspname, other.relname),
+       two.attname::text
+FROM (SELECT conrelid AS referring, confrelid AS referred, mine, theirs
+      FROM pg_constraint, unnest(conkey, confkey) keys(mine, theirs) WHERE contype = 'f'
+      UNION ALL
+      SELECT inhrelid, inhparent, heir.attnum, elder.attnum FROM pg_inherits
+      JOIN pg_attribute heir ON heir.attrelid = inhrelid JOIN pg_attribute elder ON elder.attrelid = inhparent
+      WHERE heir.attname = elder.attname AND heir.attnum > 0 AND NOT heir.attisdropped) pairs
+JOIN pg_class own ON own.oid = referring JOIN pg_namespace a ON a.oid = own.relnamespace
+JOIN pg_class other ON other.oid = referred JOIN pg_namespace b ON b.oid = other.relnamespace
+JOIN pg_attribute one ON one.attrelid = referring AND one.attnum = mine
+JOIN pg_attribute two ON two.attrelid = referred AND two.attnum = theirs
+WHERE own.relkind IN ('r', 'p')
 """
 _VIEWS = """
 SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
@@ -61,6 +80,27 @@ _SPELT = {"datestyle": "ISO", "intervalstyle": "postgres", "extra_float_digits":
 _WRITES = {"write", "insert", "delete"}
 
 
+@dataclass(frozen=True)
+class Table:
+    """What must be known of a table to read its rows, and to put them back."""
+
+    name: str
+    """With its schema."""
+    columns: str
+    """Those that can be written, as SQL."""
+    names: list[str]
+    """Of all columns."""
+    drawn: list[bool]
+    """Whether a sequence gives its values, by column."""
+    keyed: list[bool]
+    """Whether it is of the primary key, by column."""
+
+    @property
+    def key(self) -> list[int]:
+        """The places of the primary key's columns."""
+        return [place for place, keyed in enumerate(self.keyed) if keyed]
+
+
 class State:
     """What the database's own tables and sequences hold, to be put back before every schedule.
 
@@ -73,7 +113,7 @@ class State:
     def __init__(self, using: str) -> None:
         self.using = using
         self.reaches = Reaches(using)
-        self._tables = {name: (columns, stable) for name, columns, stable in self._asked(_TABLES)}
+        self._tables = {name: Table(name, *told) for name, *told in self._asked(_TABLES)}
         sequences = [name for (name,) in self._asked(_SEQUENCES)]
         self.keys: dict[str, list[str]] = {
             name: keys for name, keys in self._asked(_KEYS) if name in self._tables
@@ -91,7 +131,6 @@ class State:
         self._counters = self._positions()
         self._written: set[str] | None = None
         """What was written since the state was put back; ``None``: that is not known."""
-        self._base: dict[str, str] | None = None
 
     def rows(self, tables: Iterable[str]) -> dict[str, str | None]:
         """Return each table's rows: an array of records, as PostgreSQL writes it, or ``None`` where there are none."""
@@ -105,26 +144,19 @@ class State:
 
         return dict(self._each([*self._tables, *self._views], digest))
 
-    def _logical(self, tables: Iterable[str]) -> dict[str, str]:
-        """Return a digest of each table's rows without what differs from run to run: generated keys, times, UUIDs."""
+    def outcomes(self, sessions: Sequence[str]) -> Outcomes:
+        """Return what compares outcomes with what the tables hold now."""
+        tables = [
+            (table.name, list(zip(table.names, table.drawn, strict=True)), table.key)
+            for table in self._tables.values()
+        ]
+        return Outcomes(list(sessions), tables, self._asked(_REFERENCES), self.held())
 
-        def digest(name: str) -> str:
-            row = f"ROW({self._tables[name][1]})::text"
-            return f"md5(coalesce(string_agg({row}, '|' ORDER BY {row}), '')) FROM ONLY {name}"
-
-        return dict(self._each(tables, digest))
-
-    def outcome(self, written: Iterable[str] | None) -> frozenset[tuple[str, str]]:
-        """Return what the tables that differ from ``compare_from``'s hold, where no others than these were written."""
-        tables = self._tables if written is None else [name for name in written if name in self._tables]
-        base = self._base or {}
-        now = self._logical(tables)
-        return frozenset(item for item in now.items() if base.get(item[0]) != item[1])
-
-    def compare_from(self) -> None:
-        """Compare outcomes to what the tables hold now, if this was not called before."""
-        if self._base is None:
-            self._base = self._logical(self._tables)
+    def held(self, written: Iterable[str] | None = None) -> list[tuple[str, str | None]]:
+        """Return the rows of these tables, or of all."""
+        return list(
+            self.rows(self._tables if written is None else self._tables.keys() & set(written)).items()
+        )
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -211,7 +243,7 @@ class State:
         for name in tables:
             yield f"DELETE FROM ONLY {name}"
         for name in tables:
-            columns, _ = self._tables[name]
+            columns = self._tables[name].columns
             rows = self._rows[name]
             if rows is not None:
                 into = f"{name} ({columns}) OVERRIDING SYSTEM VALUE" if columns else name
