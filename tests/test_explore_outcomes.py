@@ -17,6 +17,7 @@ from orm.models import Account, Child, Parent, Tag
 from django_lockstep.testing import explore
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Callable, Iterator
 
     from django_lockstep.testing import Exploration
@@ -61,7 +62,9 @@ class Taken(Exception):
     """Nothing is left to be claimed."""
 
 
-def claim(column: str, draw: Callable[[], object], *, careful: bool = False) -> Callable[[], None]:
+def claim(
+    column: str, draw: Callable[[], datetime.datetime | uuid.UUID], *, careful: bool = False
+) -> Callable[[], None]:
     """Return what claims the first job that nobody has claimed."""
 
     def claiming() -> None:
@@ -73,7 +76,7 @@ def claim(column: str, draw: Callable[[], object], *, careful: bool = False) -> 
             if not found:
                 raise Taken
             with connection.cursor() as cursor:
-                cursor.execute(f"UPDATE outcomes_job SET {column} = %s WHERE id = %s", [draw(), found[0][0]])
+                cursor.execute(f"UPDATE outcomes_job SET {column} = %s WHERE id = {found[0][0]}", [draw()])
 
     return claiming
 
@@ -162,7 +165,9 @@ def test_an_exception_that_no_serial_order_raises_is_no_lost_update_as_well() ->
 
 @pytest.mark.usefixtures("jobs")
 @pytest.mark.parametrize(("column", "draw"), [("claimed_at", timezone.now), ("claimed_by", uuid.uuid4)])
-def test_a_job_that_is_claimed_twice_is_found(column: str, draw: Callable[[], object]) -> None:
+def test_a_job_that_is_claimed_twice_is_found(
+    column: str, draw: Callable[[], datetime.datetime | uuid.UUID]
+) -> None:
     twice = claim(column, draw)
     found = told(explore(twice, twice))
     assert [kind for kind, _ in found] == ["lost_update"]

@@ -7,6 +7,9 @@ use pyo3::prelude::*;
 use crate::explore::Outcomes;
 use crate::explore::outcome::{Held, Reference, Table};
 
+/// A table as Python has it: its name, its columns, the places of its key's.
+type Described = (String, Vec<(String, bool)>, Vec<usize>);
+
 /// The outcomes of a search. The stub documents the arguments.
 #[pyclass(name = "Outcomes", module = "django_lockstep._core", frozen)]
 pub(super) struct PyOutcomes(Mutex<Outcomes>);
@@ -21,12 +24,7 @@ impl PyOutcomes {
 impl PyOutcomes {
     #[new]
     #[expect(clippy::needless_pass_by_value, reason = "what comes from Python is the function's own")]
-    fn new(
-        sessions: Vec<String>,
-        tables: Vec<(String, Vec<(String, bool)>, Vec<usize>)>,
-        references: Vec<Reference>,
-        start: Vec<Held>,
-    ) -> Self {
+    fn new(sessions: Vec<String>, tables: Vec<Described>, references: Vec<Reference>, start: Vec<Held>) -> Self {
         let tables = tables.into_iter().map(|(name, columns, key)| Table { name, columns, key }).collect();
         Self(Mutex::new(Outcomes::new(sessions, tables, &references, start)))
     }

@@ -119,7 +119,8 @@ class LostUpdates:
         sessions = ran.report.sessions
         if self._outcomes is None or any(session.outcome in _ABORTED for session in sessions):
             return None
-        raised = [session.exception and type(session.exception).__name__ for session in sessions]
+        errors = [session.exception for session in sessions]
+        raised = [None if error is None else type(error).__name__ for error in errors]
         return self._outcomes.add(self.explorer.state.held(ran.written), raised)
 
 
