@@ -12,6 +12,7 @@ __all__ = [
     "Gate",
     "Matrix",
     "Opponent",
+    "Outcomes",
     "Ran",
     "Report",
     "Scenario",

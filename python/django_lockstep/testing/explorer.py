@@ -14,7 +14,7 @@ from django_lockstep.testing.aborts import is_the_abort
 from django_lockstep.testing.between import between
 from django_lockstep.testing.bounds import DEPTH, Bounds
 from django_lockstep.testing.exploration import Exploration, Finding
-from django_lockstep.testing.lost_update import LostUpdates
+from django_lockstep.testing.lost_update import MOST_SESSIONS, LostUpdates
 from django_lockstep.testing.names import letter
 from django_lockstep.testing.progress import Progress
 from django_lockstep.testing.remarks import Contention, remarks
@@ -123,7 +123,7 @@ class Explorer:
                 again,
                 complete=complete,
                 only_deadlocks=bool(until),
-                compared=len(self.callables) <= _MOST_SESSIONS,
+                compared=len(self.callables) <= MOST_SESSIONS,
             ),
             elapsed=time.monotonic() - began,
             sessions=tuple(self.ensemble.names),

@@ -20,7 +20,7 @@ _ABORTED = {
     "cancelled",
     "disconnected",
 }
-_MOST_SESSIONS = 4
+MOST_SESSIONS = 4
 """The serial orders of more sessions are too many to run beside the search."""
 
 
@@ -34,7 +34,7 @@ class LostUpdates:
 
     def __init__(self, explorer: Explorer) -> None:
         self.explorer = explorer
-        self.wanted = len(explorer.callables) <= _MOST_SESSIONS
+        self.wanted = len(explorer.callables) <= MOST_SESSIONS
         """Whether outcomes are compared at all."""
         self._outcomes: Outcomes | None = None
         self._starts_again = False
