@@ -385,7 +385,7 @@ pub fn exploration() -> Exploration {
             finding("deadlock", &about, "A B A B", 2, 4, deadlock),
             finding(
                 "lost_update",
-                "what the schedule leaves is not what any serial order leaves",
+                "bank_account 1: balance is 110; one after the other leaves 120",
                 "A B A",
                 1,
                 1,

@@ -81,7 +81,10 @@ impl Finding {
     #[must_use]
     pub fn explanation(&self) -> String {
         let report = &self.report;
-        let about = sentence(&capitalized(&one_line(&self.about)));
+        let about = one_line(&self.about);
+        // Some begin with the name of a table or of a session.
+        let named = matches!(self.kind.as_str(), "lost_update" | "exception" | "serialization_failure");
+        let about = sentence(&if named { about } else { capitalized(&about) });
         match self.kind.as_str() {
             "lost_update" => format!("{about} {} {LOST}", self.ends()).replace("  ", " "),
             "violation" if report.outcome == Outcome::NoConflict => {
