@@ -51,7 +51,7 @@ WHERE own.relkind IN ('r', 'p')
 """
 _VIEWS = """
 SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
-WHERE relkind = 'm' AND relispopulated
+WHERE relkind = 'm' AND relispopulated AND pg_has_role(relowner, 'USAGE')
 ORDER BY 1
 """
 _SEQUENCES = """

@@ -1,5 +1,7 @@
 //! Outcomes of made-up tables: parents and children, jobs that are claimed.
 
+use proptest::prelude::*;
+
 use super::{Held, Lost, Outcomes, Reference, Table};
 
 const UUIDS: [&str; 3] = [
@@ -169,4 +171,34 @@ fn what_is_raised_in_no_serial_order_is_no_lost_update() {
             "A raises Taken; one after the other it raises nothing",
         ]
     );
+}
+
+/// Parents with these numbers and names, and each child's parent and toy.
+fn renamed(outcomes: &mut Outcomes, numbers: &[usize], names: &[u8], children: &[(usize, u8)], first: usize) -> usize {
+    let mut parents: Vec<String> = numbers.iter().zip(names).map(|(number, name)| format!("{number},{name}")).collect();
+    parents.insert(0, "1,first".to_owned());
+    let child = |(at, (parent, toy)): (usize, &(usize, u8))| format!("{},{},{toy}", first + at, numbers[*parent]);
+    let children: Vec<String> = children.iter().enumerate().map(child).collect();
+    let [parents, children] = [&parents, &children].map(|rows| rows.iter().map(String::as_str).collect::<Vec<_>>());
+    family(outcomes, &parents, &children)
+}
+
+proptest! {
+    #[test]
+    fn other_numbers_are_no_difference_and_another_name_is(
+        names in prop::collection::vec(0_u8..3, 4),
+        children in prop::collection::vec((0_usize..4, 0_u8..3), 0..7),
+        numbers in Just(vec![2_usize, 3, 4, 5]).prop_shuffle(),
+        others in Just(vec![2_usize, 3, 4, 5, 6, 7]).prop_shuffle(),
+        changed in 0_usize..4,
+    ) {
+        let mut outcomes = families();
+        let serial = renamed(&mut outcomes, &numbers, &names, &children, 1);
+        let same = renamed(&mut outcomes, &others[..4], &names, &children, 20);
+        prop_assert_eq!(outcomes.lost(&[serial], &[same]), []);
+        let mut renamed_one = names.clone();
+        renamed_one[changed] += 3;
+        let other = renamed(&mut outcomes, &others[..4], &renamed_one, &children, 1);
+        prop_assert_eq!(outcomes.lost(&[serial], &[other]).len(), 1);
+    }
 }
