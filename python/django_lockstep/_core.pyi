@@ -850,6 +850,8 @@ class Ran:
     @property
     def preemptions(self) -> int:
         """How often that order takes the turn from a session that could go on."""
+    def whole(self) -> Ran:
+        """Return the same, its order to the end: what has come of it may have been decided after a failure."""
     @property
     def serial(self) -> list[int] | None:
         """The sessions one after the other, if the schedule is equivalent to that."""

@@ -8,30 +8,84 @@ use pyo3::prelude::*;
 use super::report::PyReport;
 use super::together::{PyTogether, completed, seconds, unfollowed};
 use crate::engine::{Ending, SessionId};
-use crate::explore::{Limits, Mode, Order, Search};
+use crate::explore::{Execution, Limits, Mode, Order, Search};
 use crate::together::{Explorer, Lore, Route, Strayed};
 
 /// What one schedule came to, besides its report.
-#[pyclass(name = "Ran", module = "django_lockstep._core", frozen, get_all)]
+#[pyclass(name = "Ran", module = "django_lockstep._core", frozen)]
 pub(super) struct PyRan {
+    #[pyo3(get)]
     report: Py<PyReport>,
-    /// The simplest equivalent order, up to the first failure if there was one.
-    order: Vec<usize>,
-    /// Whether the run itself has begun in that order.
-    literal: bool,
-    preemptions: usize,
+    way: Way,
+    /// The same to its end.
+    whole: Way,
     /// The sessions one after the other, if that is what it was.
+    #[pyo3(get)]
     serial: Option<Vec<usize>>,
     /// The tables and sequences that were written, if that is known.
+    #[pyo3(get)]
     written: Option<Vec<String>>,
     /// The server has let in somebody out of turn: the run is no part of the search, and the same schedule comes next.
+    #[pyo3(get)]
     again: bool,
     /// It was the first schedule once more, and is no part of the search: its way was compared, and that is all.
+    #[pyo3(get)]
     repeat: bool,
     /// Session, its own step, and the statement there before and now.
+    #[pyo3(get)]
     diverged: Option<(usize, usize, Option<String>, Option<String>)>,
     /// The server has done so every time: who was overtaken, by whom, and in how many runs of the schedule.
+    #[pyo3(get)]
     overtaken: Option<(usize, Option<usize>, usize)>,
+}
+
+#[pymethods]
+impl PyRan {
+    /// The simplest equivalent order, up to the first failure if there was one.
+    #[getter]
+    fn order(&self) -> Vec<usize> {
+        self.way.order.sessions.clone()
+    }
+
+    /// Whether the run itself has begun in that order.
+    #[getter]
+    fn literal(&self) -> bool {
+        self.way.literal
+    }
+
+    #[getter]
+    fn preemptions(&self) -> usize {
+        self.way.order.preemptions
+    }
+
+    /// The same, its order to the end: what has come of it may have been decided after a failure.
+    fn whole(&self, py: Python<'_>) -> Self {
+        Self {
+            report: self.report.clone_ref(py),
+            way: self.whole.clone(),
+            whole: self.whole.clone(),
+            serial: self.serial.clone(),
+            written: self.written.clone(),
+            diverged: self.diverged.clone(),
+            ..*self
+        }
+    }
+}
+
+/// A simplest equivalent order.
+#[derive(Clone, Default)]
+struct Way {
+    order: Order,
+    /// Whether the run itself has begun in that order.
+    literal: bool,
+}
+
+impl Way {
+    fn of(execution: &Execution, last: Option<usize>) -> Self {
+        let order = execution.simplest(last);
+        let literal = execution.choices.starts_with(&order.sessions);
+        Self { order, literal }
+    }
 }
 
 /// A search over the schedules of some sessions.
@@ -110,8 +164,8 @@ impl PySearch {
                 None => {
                     let execution = search.end();
                     ended.repeat = execution.repeat;
-                    ended.simplest = execution.simplest(failure);
-                    ended.literal = execution.choices.starts_with(&ended.simplest.sessions);
+                    ended.way = Way::of(&execution, failure);
+                    ended.whole = failure.map_or_else(|| ended.way.clone(), |_| Way::of(&execution, None));
                     ended.serial = execution.serial_order();
                 }
                 Some(strayed) => ended.stray(strayed, search),
@@ -123,9 +177,8 @@ impl PySearch {
         }
         Ok(PyRan {
             report: Py::new(py, completed(told, collect)?)?,
-            order: ended.simplest.sessions,
-            literal: ended.literal,
-            preemptions: ended.simplest.preemptions,
+            way: ended.way,
+            whole: ended.whole,
             serial: ended.serial,
             written: ended.written,
             again: ended.again,
@@ -160,8 +213,8 @@ impl PySearch {
 struct Ended {
     /// Where the order that must be followed could not be, and why.
     trouble: Option<String>,
-    simplest: Order,
-    literal: bool,
+    way: Way,
+    whole: Way,
     serial: Option<Vec<usize>>,
     written: Option<Vec<String>>,
     again: bool,

@@ -245,7 +245,12 @@ class Explorer:
                 )
             if error is not None and not is_the_abort(error, session.outcome):
                 what = f"{session.name} raised {type(error).__name__}: {driver.text_of(error)}"
-                self.add(("exception", session.name, type(error)), "exception", what, ran)
+                self.add(
+                    ("exception", session.name, type(error)),
+                    "exception",
+                    what,
+                    ran.whole() if _failures(report) > 1 else ran,
+                )
         self.lost_updates.take_down(ran)
         self.check(ran)
 
@@ -285,7 +290,7 @@ class Explorer:
                     hint=hint,
                 )
         if broken:
-            self.add(("violation", about), "violation", about, ran)
+            self.add(("violation", about), "violation", about, ran.whole())
 
     def judge(self, search: Search) -> None:
         """Find the lost updates: what no serial order comes to."""
@@ -352,6 +357,12 @@ def _overtaken(names: Sequence[str], session: int, by: int | None, runs: int) ->
 
 def _ends(report: Report) -> list[tuple[str, str | None]]:
     return [(session.outcome, session.sqlstate) for session in report.sessions]
+
+
+def _failures(report: Report) -> int:
+    return sum(
+        statement.sqlstate is not None for session in report.sessions for statement in session.statements
+    )
 
 
 def _last_waiting(session: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from django_lockstep import Report
+    from django_lockstep import Report, SessionReport
     from django_lockstep._core import Outcomes, Ran
     from django_lockstep.testing.explorer import Explorer
 
@@ -20,6 +20,7 @@ _ABORTED = {
     "cancelled",
     "disconnected",
 }
+_RETRIED = {"40P01", "40001"}
 MOST_SESSIONS = 4
 """The serial orders of more sessions are too many to run beside the search."""
 
@@ -61,6 +62,7 @@ class LostUpdates:
             return
         if ran.serial is not None:
             self._serial.setdefault(tuple(ran.serial), number)
+        ran = ran.whole()
         known, seen = self._ended_well.get(number, (None, 0))
         if known is None or _simplicity(ran) < _simplicity(known):
             known = ran
@@ -115,13 +117,25 @@ class LostUpdates:
         return ran.report, self._outcomes.repeated(number, again)
 
     def _outcome_of(self, ran: Ran) -> int | None:
-        """Return the number of what a schedule has come to, unless a session was aborted."""
+        """Return the number of what a schedule has come to, unless a session was aborted for good."""
         sessions = ran.report.sessions
-        if self._outcomes is None or any(session.outcome in _ABORTED for session in sessions):
+        if self._outcomes is None or any(_gave_up(session) for session in sessions):
             return None
         errors = [session.exception for session in sessions]
         raised = [None if error is None else type(error).__name__ for error in errors]
         return self._outcomes.add(self.explorer.state.held(ran.written), raised)
+
+
+def _gave_up(session: SessionReport) -> bool:
+    """Whether a session was aborted and has not got through what it was aborted in: then it did not do what it is for."""
+    if session.outcome not in _ABORTED:
+        return False
+    statements = session.statements
+    refused = [place for place, statement in enumerate(statements) if statement.sqlstate in _RETRIED]
+    if not refused:
+        return True
+    same = [later for later in statements[refused[-1] + 1 :] if later.step == statements[refused[-1]].step]
+    return not any(later.finished is not None and later.sqlstate is None for later in same)
 
 
 def _simplicity(ran: Ran) -> tuple[int, bool]:
