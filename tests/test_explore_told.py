@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,6 +98,29 @@ def test_a_run_that_shows_two_findings_is_drawn_once() -> None:
     assert result.to_markdown().count("```mermaid") == 1
     assert result.to_html().count('<svg class="lanes') == 1
     assert result.to_mermaid().count("the run of finding 1") == 1
+
+
+def test_a_lock_outside_a_transaction_is_drawn_to_the_end_of_its_statement() -> None:
+    page = explore(deposit, deposit, setup=accounts).to_html()
+    heights = [int(height) for height in re.findall(r'<rect class="bar held"[^>]* height="(\d+)"', page)]
+    assert heights == [10, 10]
+
+
+def test_a_long_name_is_whole_in_the_pictures() -> None:
+    def transfer_from_one_to_two() -> None:
+        locks(1, 2)
+
+    def transfer_back_again() -> None:
+        locks(2, 1)
+
+    page = explore(transfer_from_one_to_two, transfer_back_again, setup=accounts).to_html()
+    lanes, graph = (
+        re.findall(rf'<svg class="{which}.*?</svg>', page, re.DOTALL)[0] for which in ("lanes", "graph")
+    )
+    for name in ("transfer_from_one_to_two", "transfer_back_again"):
+        assert f">{name}</text>" in lanes
+        assert name in re.sub(r"<[^>]+>|\s", "", graph)
+    assert ">SELECT FOR UPDATE orm_account</text>" in graph
 
 
 @pytest.mark.parametrize("width", [20, 60, 100])

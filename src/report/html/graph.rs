@@ -12,8 +12,14 @@ use crate::report::{Report, from_the_first};
 const HEIGHT: f64 = 36.0;
 /// … how much of a circle it needs, …
 const ROOM: f64 = 120.0;
-/// … and how much room its label and those of the arrows need at the sides, above and below.
+/// … and how much room its label and those of the arrows need at the sides at least, above and below.
 const MARGIN: (f64, f64) = (96.0, 46.0);
+/// A line of a session's name has so many characters at most; what is longer goes on in a second one.
+const NAME: usize = 16;
+/// What is waited for is told by so many characters, in a ring, and of two, between whom there is more room.
+const LABEL: (usize, usize) = (22, 44);
+/// How wide a character of it is.
+const CHARACTER: f64 = 6.8;
 
 /// A length, to a tenth of a pixel.
 struct Px(f64);
@@ -31,7 +37,8 @@ struct Node {
     left: Px,
     top: Px,
     width: Px,
-    name: String,
+    /// One line, or two.
+    name: Vec<String>,
     class: &'static str,
 }
 
@@ -71,7 +78,9 @@ impl Graph {
                 names.push(name);
             }
         }
-        let circle = Circle::of(&names);
+        let most = if names.len() < 3 { LABEL.1 } else { LABEL.0 };
+        let longest = waits.iter().map(|wait| width(&one_line(&wait.step)).min(most)).max().unwrap_or_default();
+        let circle = Circle::of(&names, longest);
         let place = |name: &str| names.iter().position(|other| *other == name).unwrap_or_default();
         let nodes = names.iter().enumerate().map(|(index, name)| node(report, &circle, index, name)).collect();
         let arrows = waits
@@ -81,7 +90,7 @@ impl Graph {
                 let lock = wait.lock.as_deref().map(|lock| format!(" ({})", one_line(lock))).unwrap_or_default();
                 let step = one_line(&wait.step);
                 let sentence = format!("{waiter} waits for {step}{lock}, held by {holder}");
-                circle.arrow(place(&wait.waiter), place(&wait.holder), shortened(&step, 14), sentence, wait.in_cycle)
+                circle.arrow(place(&wait.waiter), place(&wait.holder), shortened(&step, most), sentence, wait.in_cycle)
             })
             .collect();
         let title = match report.told_cycle() {
@@ -95,7 +104,6 @@ impl Graph {
 
 fn node(report: &Report, circle: &Circle, index: usize, name: &str) -> Node {
     let (x, y) = circle.point(index);
-    let shown = shortened(&one_line(name), 14);
     let wide = 2.0 * circle.half(index);
     let class = if report.victims.iter().any(|victim| victim == name) {
         "victim"
@@ -110,28 +118,59 @@ fn node(report: &Report, circle: &Circle, index: usize, name: &str) -> Node {
         left: Px(x - wide / 2.0),
         top: Px(y - HEIGHT / 2.0),
         width: Px(wide),
-        name: shown,
+        name: on_two_lines(&one_line(name)),
         class,
     }
 }
 
+/// A name as it stands in its box: where it is too long for one line, the second begins after a break in it, if there is
+/// one.
+fn on_two_lines(name: &str) -> Vec<String> {
+    if width(name) <= NAME {
+        return vec![name.to_owned()];
+    }
+    let (mut used, mut end, mut after_break) = (0, name.len(), None);
+    for (at, character) in name.char_indices() {
+        used += width(character.encode_utf8(&mut [0; 4]));
+        if used > NAME {
+            end = at;
+            break;
+        }
+        if !character.is_alphanumeric() {
+            after_break = Some(at + character.len_utf8());
+        }
+    }
+    let (first, second) = name.split_at(after_break.unwrap_or(end));
+    vec![first.trim_end().to_owned(), shortened(second.trim_start(), NAME)]
+}
+
 /// Half of how wide a session's box is.
 fn half_width(name: &str) -> f64 {
-    let columns = u32::try_from(width(&shortened(&one_line(name), 14))).unwrap_or(14);
+    let columns = on_two_lines(&one_line(name)).iter().map(|line| width(line)).max().unwrap_or_default();
+    let columns = u32::try_from(columns).unwrap_or_default();
     f64::from(columns).mul_add(4.25, 12.0).max(24.0)
 }
 
 struct Circle {
     nodes: f64,
     radius: f64,
+    /// At the sides.
+    margin: f64,
     halves: Vec<f64>,
 }
 
 impl Circle {
-    fn of(names: &[&str]) -> Self {
+    fn of(names: &[&str], longest_label: usize) -> Self {
         let nodes = f64::from(u32::try_from(names.len()).unwrap_or(u32::MAX));
-        let halves = names.iter().map(|name| half_width(name)).collect();
-        Self { nodes, radius: (nodes * ROOM / (2.0 * PI)).max(84.0), halves }
+        let halves: Vec<f64> = names.iter().map(|name| half_width(name)).collect();
+        let label = f64::from(u32::try_from(longest_label).unwrap_or_default()) * CHARACTER;
+        if names.len() < 3 {
+            // The boxes stand side by side, with room for an arrow between them; the labels, above and below the middle.
+            let radius = (halves.iter().sum::<f64>() / 2.0 + 30.0).max(84.0);
+            return Self { nodes, radius, margin: (label / 2.0 + 8.0 - radius).max(MARGIN.0), halves };
+        }
+        let radius = (nodes * ROOM / (2.0 * PI)).max(84.0);
+        Self { nodes, radius, margin: label.max(MARGIN.0), halves }
     }
 
     fn half(&self, index: usize) -> f64 {
@@ -144,7 +183,7 @@ impl Circle {
     }
 
     fn width(&self) -> f64 {
-        2.0 * (self.radius + MARGIN.0)
+        2.0 * (self.radius + self.margin)
     }
 
     fn height(&self) -> f64 {

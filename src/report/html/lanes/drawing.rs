@@ -1,19 +1,20 @@
 //! The drawing of the swim-lanes, event by event.
 
 use super::lane::Lane;
-use super::place::{COLUMN, HEAD, column};
+use super::place::{HEAD, Places};
 use super::shapes::{Arrow, Bar, Label, Line};
 use crate::report::moment::moment;
 use crate::report::plain::{one_line, shortened};
 use crate::report::sql::{row_locks, words};
 use crate::report::{Event, EventKind, Report, Statement};
 
-/// A pixel more than the width of a character of a label.
-const CHARACTER: i32 = 7;
+/// Half the height of the bar of a lock that is held for a moment.
+const PASSING: i32 = 5;
 
 pub(super) struct Drawing<'a> {
     report: &'a Report,
     names: &'a [String],
+    places: Places,
     lanes: Vec<Lane>,
     notes_locks: bool,
     cycle: Vec<(&'a str, &'a str)>,
@@ -24,13 +25,14 @@ pub(super) struct Drawing<'a> {
 }
 
 impl<'a> Drawing<'a> {
-    pub(super) fn new(report: &'a Report, names: &'a [String]) -> Self {
+    pub(super) fn new(report: &'a Report, names: &'a [String], places: Places) -> Self {
         let next = report.cycle.iter().skip(1).chain(report.cycle.first());
         let mut statements = report.sessions.iter().flat_map(|session| &session.statements);
         Self {
             report,
             names,
-            lanes: names.iter().enumerate().map(|(place, name)| Lane::new(place, one_line(name))).collect(),
+            places,
+            lanes: names.iter().enumerate().map(|(place, name)| Lane::new(place, places, one_line(name))).collect(),
             notes_locks: statements.any(|statement| !statement.locks.is_empty()),
             cycle: report.cycle.iter().map(String::as_str).zip(next.map(String::as_str)).collect(),
             lines: Vec::new(),
@@ -82,7 +84,7 @@ impl<'a> Drawing<'a> {
             Vec::new()
         });
         self.label(place, y, &format!("waits: {step}"), "slow", event);
-        let left = self.lanes.get(place).map_or_else(|| column(place), Lane::left_of_wait);
+        let left = self.lanes.get(place).map_or_else(|| self.places.column(place), Lane::left_of_wait);
         for holder in &event.blocked_by {
             let Some(to) = self.names.iter().position(|name| name == holder).filter(|&to| to != place) else {
                 continue;
@@ -90,7 +92,7 @@ impl<'a> Drawing<'a> {
             let in_cycle = self.cycle.contains(&(event.session.as_str(), holder.as_str()));
             let from = if to > place { left + 10 } else { left };
             let sentence = event.sentence(3).unwrap_or_default();
-            let to = self.lanes.get(to).map_or_else(|| column(to), |lane| lane.target(step, to > place));
+            let to = self.lanes.get(to).map_or_else(|| self.places.column(to), |lane| lane.target(step, to > place));
             self.arrows.push(Arrow { from, to, y: y + 13, in_cycle, sentence });
         }
     }
@@ -99,16 +101,26 @@ impl<'a> Drawing<'a> {
         let statement = self.statement(event);
         let words = statement.map(|statement| words(&statement.sql)).unwrap_or_default();
         let takes = statement.is_some_and(|statement| self.takes_locks(statement));
+        // Outside a transaction, what a statement locks is let go when it ends, but for what the session itself holds.
+        let is_of_the_session =
+            |word: &String| word.starts_with("PG_ADVISORY_LOCK") || word.starts_with("PG_TRY_ADVISORY_LOCK");
+        let alone = !self.report.server.version.is_empty() // a log does not tell where a transaction began
+            && statement.is_some()
+            && self.lanes.get(place).is_some_and(|lane| lane.begun.is_none())
+            && !words.iter().any(is_of_the_session);
         self.with(place, |lane| {
             lane.has_savepoint |= words.first().is_some_and(|word| word == "SAVEPOINT");
-            let waited = lane.end_wait(y, false);
-            if takes || !waited.is_empty() {
-                lane.open(step.clone(), y, false);
+            let mut ended = lane.end_wait(y, false);
+            if takes || !ended.is_empty() {
+                lane.open(step.clone(), if alone { y - PASSING } else { y }, false);
             }
-            waited
+            ended
         });
         let text = if event.rows == Some(0) && !takes { format!("no {step}") } else { step };
         self.label(place, y, &text, "", event);
+        if alone {
+            self.with(place, |lane| lane.end_from(y - PASSING, y + PASSING));
+        }
     }
 
     fn fail(&mut self, event: &Event, place: usize, y: i32) {
@@ -160,14 +172,14 @@ impl<'a> Drawing<'a> {
         let outside = self.names.get(place).is_some_and(|name| self.report.session(name).is_none());
         if let Some(from) = from.or(outside.then_some(HEAD)) {
             let class = if outside { "outside" } else { "" };
-            self.lines.push(Line { x: column(place) + 6, from, to: y, class });
+            self.lines.push(Line { x: self.places.column(place) + 6, from, to: y, class });
         }
     }
 
     /// Writes beside the bars of a lane.
     fn label(&mut self, place: usize, y: i32, text: &str, class: &'static str, event: &Event) {
-        let x = self.lanes.get(place).map_or_else(|| column(place), Lane::right) + 6;
-        let room = usize::try_from((column(place) + COLUMN - x - 4) / CHARACTER).unwrap_or_default();
+        let x = self.lanes.get(place).map_or_else(|| self.places.column(place), Lane::right) + 6;
+        let room = self.places.room(place, x);
         let sentence = format!("{}: {}", one_line(&event.session), event.sentence(3).unwrap_or_default());
         let at = moment(event.at);
         let sentence = if at.is_empty() { sentence } else { format!("{at}, {sentence}") };

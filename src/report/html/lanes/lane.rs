@@ -1,6 +1,6 @@
 //! One session's lane: the locks that it waits for or holds, while events go by.
 
-use super::place::{column, slot};
+use super::place::Places;
 use super::shapes::Bar;
 
 /// A lock that a session waits for or holds.
@@ -14,6 +14,7 @@ struct Open {
 /// What the drawing knows of a session.
 pub(super) struct Lane {
     place: usize,
+    places: Places,
     name: String,
     /// Where its transaction began, if one is open.
     pub(super) begun: Option<i32>,
@@ -25,8 +26,8 @@ pub(super) struct Lane {
 
 impl Lane {
     /// The lane of the session at that place, which is shown under that name.
-    pub(super) fn new(place: usize, name: String) -> Self {
-        Self { place, name, begun: None, has_savepoint: false, open: Vec::new(), locks: 0 }
+    pub(super) fn new(place: usize, places: Places, name: String) -> Self {
+        Self { place, places, name, begun: None, has_savepoint: false, open: Vec::new(), locks: 0 }
     }
 
     /// Whether it waits for a lock.
@@ -48,6 +49,11 @@ impl Lane {
         self.end(y, how, |open| open.waits)
     }
 
+    /// Ends the bars of the locks that it got at that moment.
+    pub(super) fn end_from(&mut self, from: i32, y: i32) -> Vec<Bar> {
+        self.end(y, ("held", "held"), |open| open.from == from && !open.waits)
+    }
+
     /// Ends all bars.
     pub(super) fn end_all(&mut self, y: i32) -> Vec<Bar> {
         let mut ended = self.end_wait(y, false);
@@ -59,7 +65,7 @@ impl Lane {
         let (ended, open): (Vec<_>, Vec<_>) = self.open.drain(..).partition(|open| which(open));
         self.open = open;
         let bar = |open: Open| Bar {
-            x: slot(self.place, open.slot),
+            x: self.places.slot(self.place, open.slot),
             y: open.from,
             height: (y - open.from).max(4),
             class,
@@ -70,22 +76,22 @@ impl Lane {
 
     /// The right edge of its bars.
     pub(super) fn right(&self) -> i32 {
-        let bars = self.open.iter().map(|open| slot(self.place, open.slot) + 9);
-        bars.max().unwrap_or_else(|| column(self.place) + 8)
+        let bars = self.open.iter().map(|open| self.places.slot(self.place, open.slot) + 9);
+        bars.max().unwrap_or_else(|| self.places.column(self.place) + 8)
     }
 
     /// The left edge of the bar that waits.
     pub(super) fn left_of_wait(&self) -> i32 {
-        let bars = self.open.iter().filter(|open| open.waits).map(|open| slot(self.place, open.slot));
-        bars.max().unwrap_or_else(|| column(self.place) + 8)
+        let bars = self.open.iter().filter(|open| open.waits).map(|open| self.places.slot(self.place, open.slot));
+        bars.max().unwrap_or_else(|| self.places.column(self.place) + 8)
     }
 
     /// Where an arrow to it ends: at the lock that it holds, or at its line.
     pub(super) fn target(&self, step: &str, from_left: bool) -> i32 {
         let held = self.open.iter().find(|open| !open.waits && open.step == step);
         let (left, right) = held.map_or_else(
-            || (column(self.place) + 5, column(self.place) + 7),
-            |open| (slot(self.place, open.slot), slot(self.place, open.slot) + 9),
+            || (self.places.column(self.place) + 5, self.places.column(self.place) + 7),
+            |open| (self.places.slot(self.place, open.slot), self.places.slot(self.place, open.slot) + 9),
         );
         if from_left { left - 1 } else { right + 1 }
     }

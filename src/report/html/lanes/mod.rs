@@ -11,12 +11,11 @@ mod shapes;
 use askama::Template;
 
 use self::drawing::Drawing;
-use self::place::{COLUMN, EDGE, GUTTER, HEAD, ROW, column};
+use self::place::{EDGE, HEAD, Places, ROW};
 use self::shapes::{Arrow, Bar, Head, Label, Line, Tick};
-use super::px;
 use crate::report::moment::moment;
-use crate::report::plain::{one_line, shortened};
-use crate::report::{EventKind, Report, SessionOutcome, SessionReport};
+use crate::report::plain::{one_line, shortened, width};
+use crate::report::{Event, EventKind, Report, SessionOutcome, SessionReport};
 
 /// Nothing happens for this long (seconds): a break.
 const LONG: f64 = 0.02;
@@ -44,7 +43,8 @@ impl Lanes {
     /// The lanes of a report, which has come to this.
     pub(super) fn of(report: &Report, verdict: &str, id: &str) -> Self {
         let names = all_names(report);
-        let mut drawing = Drawing::new(report, &names);
+        let places = places(report, &names);
+        let mut drawing = Drawing::new(report, &names, places);
         let (mut ticks, mut breaks) = (Vec::new(), Vec::new());
         let mut y = HEAD;
         let mut before: Option<f64> = None;
@@ -68,15 +68,16 @@ impl Lanes {
         drawing.end(bottom);
         Self {
             id: id.to_owned(),
-            width: GUTTER + COLUMN * px(names.len()) + EDGE,
+            width: places.column(names.len()) + EDGE,
             height: bottom + ROW / 2,
             size: match names.len() {
-                0..=2 => "few pair",
+                0..=2 if !places.is_wide() => "few pair",
+                0..=2 => "few pair wide",
                 3 | 4 => "few",
                 _ => "many",
             },
             description: description(report, verdict),
-            heads: names.iter().enumerate().map(|(place, name)| head(report, place, name)).collect(),
+            heads: names.iter().enumerate().map(|(place, name)| head(report, places, place, name)).collect(),
             lines: drawing.lines,
             bars: drawing.bars,
             labels: drawing.labels,
@@ -98,10 +99,20 @@ fn all_names(report: &Report) -> Vec<String> {
     names
 }
 
-fn head(report: &Report, place: usize, name: &str) -> Head {
+/// The columns, as wide as what is to be read in them.
+fn places(report: &Report, names: &[String]) -> Places {
+    let name = names.iter().map(|name| width(&one_line(name))).max().unwrap_or_default();
+    let label = |event: &Event| {
+        let waits = if event.kind == EventKind::Waiting { "waits: ".len() } else { 0 };
+        width(&one_line(&event.step)) + waits
+    };
+    Places::of(names.len(), name, report.events.iter().map(label).max().unwrap_or_default())
+}
+
+fn head(report: &Report, places: Places, place: usize, name: &str) -> Head {
     let session = report.session(name);
     let about = session.map_or("outside this run", |session| match session.outcome {
-        SessionOutcome::DeadlockVictim => "aborted: the victim",
+        SessionOutcome::DeadlockVictim => "the victim",
         outcome => outcome.as_str(),
     });
     let class = match session.map(|session| session.outcome) {
@@ -111,8 +122,8 @@ fn head(report: &Report, place: usize, name: &str) -> Head {
         Some(_) => "",
     };
     let backend = session.and_then(|session| session.backend_pid).map(|pid| format!(" · {pid}")).unwrap_or_default();
-    let name = format!("{}{backend}", shortened(&one_line(name), 12));
-    Head { x: column(place), name, about: about.replace('_', " "), class }
+    let about = format!("{}{backend}", about.replace('_', " "));
+    Head { x: places.column(place), name: shortened(&one_line(name), places.room_of_name()), about, class }
 }
 
 /// What the drawing shows, in words.
