@@ -110,7 +110,7 @@ impl<'a> Drawing<'a> {
             && !words.iter().any(is_of_the_session);
         self.with(place, |lane| {
             lane.has_savepoint |= words.first().is_some_and(|word| word == "SAVEPOINT");
-            let mut ended = lane.end_wait(y, false);
+            let ended = lane.end_wait(y, false);
             if takes || !ended.is_empty() {
                 lane.open(step.clone(), if alone { y - PASSING } else { y }, false);
             }
