@@ -127,7 +127,7 @@ class LostUpdates:
 
 
 def _gave_up(session: SessionReport) -> bool:
-    """Whether a session was aborted and has not got through what it was aborted in: then it did not do what it is for."""
+    """Whether a session was aborted, and has not got through that statement later: then it went without."""
     if session.outcome not in _ABORTED:
         return False
     statements = session.statements
