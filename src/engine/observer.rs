@@ -22,6 +22,8 @@ pub struct Wait {
     pub pid: i32,
     /// Who is in its way.
     pub blockers: Vec<i32>,
+    /// The lock that it waits for, where that was asked.
+    pub lock: Option<String>,
 }
 
 /// What one backend waits for, holds and asks for.
@@ -208,13 +210,18 @@ impl Observer {
             let reply = self.backend.ask(&sql, DOING, leash)?;
             let answers = reply.rows().first().map(Vec::as_slice).unwrap_or_default();
             for (&pid, answer) in pids.iter().zip(answers) {
-                if let Some(found) = answer.as_deref().filter(|found| *found != "{}") {
-                    let blockers = found.split(['{', ',', '}']).filter_map(|pid| pid.parse().ok()).collect();
-                    waits.push(Wait { pid, blockers });
-                }
+                waits.extend(wait(pid, answer.as_deref(), None));
             }
         }
         Ok(waits)
+    }
+
+    /// Whether a backend waits, for whom, and for which lock, all in one message.
+    pub fn wait(&mut self, pid: i32, leash: &Leash) -> Result<Option<Wait>, Error> {
+        let reply = self.backend.ask(&format!("{}; {}", blockers(&[pid]), awaited_lock(pid)), DOING, leash)?;
+        let mut answers = reply.results.iter().map(|result| result.rows.first()?.first()?.clone());
+        let blockers = answers.next().flatten();
+        Ok(wait(pid, blockers.as_deref(), answers.next().flatten()))
     }
 
     /// The lock that a backend waits for, as the server's own deadlock message would name it.
@@ -225,17 +232,20 @@ impl Observer {
         Ok(self.backend.ask(&awaited_lock(pid), DOING, leash)?.scalar().map(str::to_owned))
     }
 
-    /// The locks that a backend holds, in the same words: those on tables and advisory locks. Indexes are locked with
-    /// their tables, every transaction locks its own number, and a row that is locked is not in `pg_locks` at all.
-    pub fn held_locks(&mut self, pid: i32, leash: &Leash) -> Result<Vec<String>, Error> {
+    /// The locks that these backends hold, in the same words, each with its holder: those on tables and advisory locks. Indexes
+    /// are locked with their tables, every transaction locks its own number, and a row that is locked is not in `pg_locks` at
+    /// all.
+    pub fn held_locks(&mut self, pids: &[i32], leash: &Leash) -> Result<Vec<(i32, String)>, Error> {
         let sql = format!(
-            "SELECT {LOCK} AS lock FROM pg_locks \
-             WHERE pid = {pid} AND granted AND locktype NOT IN ('transactionid', 'virtualxid', 'tuple', 'spectoken') \
+            "SELECT pid, {LOCK} AS lock FROM pg_locks \
+             WHERE pid = ANY ('{}'::int[]) AND granted AND locktype NOT IN ('transactionid', 'virtualxid', 'tuple', 'spectoken') \
              AND (relation IS NULL OR pg_index_has_property(relation, 'clusterable') IS NULL \
-             AND relation::regclass::text NOT LIKE 'pg_toast.%') ORDER BY lock"
+             AND relation::regclass::text NOT LIKE 'pg_toast.%') ORDER BY lock",
+            array(pids)
         );
         let reply = self.backend.ask(&sql, DOING, leash)?;
-        Ok(reply.rows().iter().map(|row| column(row, 0).to_owned()).collect())
+        let held = |row: &Vec<Option<String>>| Some((column(row, 0).parse().ok()?, column(row, 1).to_owned()));
+        Ok(reply.rows().iter().filter_map(held).collect())
     }
 
     /// What each of these backends waits for, holds and asks for: user relations, with their schemas, and advisory locks;
@@ -344,6 +354,13 @@ impl Observer {
         }
         closed.map(drop)
     }
+}
+
+/// What the array of its blockers says of a backend; an empty one, or none, that it does not wait.
+fn wait(pid: i32, blockers: Option<&str>, lock: Option<String>) -> Option<Wait> {
+    let found = blockers.filter(|found| *found != "{}")?;
+    let blockers = found.split(['{', ',', '}']).filter_map(|pid| pid.parse().ok()).collect();
+    Some(Wait { pid, blockers, lock })
 }
 
 fn column(row: &[Option<String>], index: usize) -> &str {

@@ -41,6 +41,9 @@ pub struct Step {
     pub source: Option<String>,
     /// All that it touches, where that is known before it has run; nothing known is not the same as nothing.
     pub reach: Option<Vec<Reach>>,
+    /// Whether all that its transaction holds is known to be held still when it is through; what lets go of something is
+    /// known not to: the end of a transaction, `ROLLBACK TO SAVEPOINT`, `pg_advisory_unlock`.
+    pub keeps: bool,
 }
 
 /// Rows that a statement touches.
@@ -78,18 +81,38 @@ pub enum Access {
 impl Step {
     /// A statement.
     pub fn statement(name: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { kind: StepKind::Statement, name: name.into(), sql: sql.into(), source: None, reach: None }
+        Self { kind: StepKind::Statement, name: name.into(), sql: sql.into(), source: None, reach: None, keeps: false }
+    }
+
+    /// The same, and it lets go of nothing.
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        Self { keeps: true, ..self }
     }
 
     /// The step that begins a transaction; `sql` must end with a query that returns `pg_backend_pid`.
     pub fn begin(sql: impl Into<String>) -> Self {
-        Self { kind: StepKind::Begin, name: "BEGIN".to_owned(), sql: sql.into(), source: None, reach: None }
+        Self {
+            kind: StepKind::Begin,
+            name: "BEGIN".to_owned(),
+            sql: sql.into(),
+            source: None,
+            reach: None,
+            keeps: false,
+        }
     }
 
     /// COMMIT.
     #[must_use]
     pub fn commit() -> Self {
-        Self { kind: StepKind::Commit, name: "COMMIT".to_owned(), sql: "COMMIT".to_owned(), source: None, reach: None }
+        Self {
+            kind: StepKind::Commit,
+            name: "COMMIT".to_owned(),
+            sql: "COMMIT".to_owned(),
+            source: None,
+            reach: None,
+            keeps: false,
+        }
     }
 
     /// ROLLBACK.
@@ -101,6 +124,7 @@ impl Step {
             sql: "ROLLBACK".to_owned(),
             source: None,
             reach: None,
+            keeps: false,
         }
     }
 }

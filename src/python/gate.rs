@@ -50,7 +50,7 @@ impl PyGate {
             _ => StepKind::Statement,
         };
         let reach = reach.and_then(|all| all.into_iter().map(reached).collect());
-        let step = Step { kind, name, sql: statement, source, reach };
+        let step = Step { kind, name, sql: statement, source, reach, keeps: false };
         let Some(Ok(permit)) = py.detach(|| self.with(|gate| gate.arrive(step))) else { return false };
         self.others_wait.store(permit.others_wait, Ordering::Relaxed);
         true

@@ -172,7 +172,7 @@ impl Plan {
         let locks = deal.holds.iter().chain(&deal.asks).map(|&row| {
             let place = self.checked.rows.iter().position(|&other| other == row).unwrap_or_default();
             let (step, sql) = self.target.statement(row, place, self.checked.lock);
-            Step::statement(step, sql)
+            Step::statement(step, sql).keeping()
         });
         std::iter::once(begin).chain(locks).chain([Step::commit()]).collect()
     }

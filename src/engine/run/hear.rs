@@ -128,8 +128,11 @@ impl Run<'_> {
         let told = tell(member, &step, result, seconds);
         member.turn_to_script(Some(result));
         let backends = member.backends.clone();
-        for other in &mut self.members {
-            other.doubt_wait_for(&backends);
+        // Whoever has got what it asked for, and holds all that it held, is in the others' way as before.
+        if !(step.keeps && matches!(result, StepResult::Done(_))) {
+            for other in &mut self.members {
+                other.doubt_wait_for(&backends);
+            }
         }
         if self.members.iter().any(Member::is_undecided) {
             self.look_soon(Instant::now());

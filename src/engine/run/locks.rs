@@ -1,6 +1,7 @@
 //! Noting which locks a statement took.
 
 use super::{Detail, Run};
+use crate::engine::member::Member;
 use crate::engine::record::Ending;
 use crate::engine::session::SessionId;
 use crate::error::Error;
@@ -24,24 +25,25 @@ impl Run<'_> {
         self.detail = if whether { Detail::Locks } else { Detail::Waits };
     }
 
-    /// Takes down the locks of the statements that have ended since the last time, of one session or of all. Whoever has
-    /// ended one stands at its gate, or has left: so no lock is missed, and none is another statement's, as long as this
-    /// is done before that session's next release. Until then it is done while the server works for another session.
-    pub(super) fn take_down_locks(&mut self, of: Option<SessionId>) -> Result<Option<Ending>, Error> {
-        if self.detail != Detail::Locks {
+    /// Takes down the locks of the statements that have ended since the last time, in one question. Whoever has ended one
+    /// stands at its gate, or has left: so no lock is missed, and none is another statement's, as long as this is done before
+    /// that session's next release.
+    pub(super) fn take_down_locks(&mut self) -> Result<Option<Ending>, Error> {
+        if !self.owes_locks() {
             return Ok(None);
         }
-        let asked = |index: usize| of.is_none_or(|session| session == SessionId(index));
-        let members = self.members.iter_mut().enumerate().filter(|(index, member)| member.locks_due && asked(*index));
-        for (_, member) in members {
+        let due = |member: &&Member| member.locks_due;
+        let pids: Vec<i32> = self.members.iter().filter(due).filter_map(|member| member.backend_pid).collect();
+        let held = match self.observer.held_locks(&pids, self.leash) {
+            Ok(held) => held,
+            Err(Error::Halted) => return Ok(Some(Ending::Halted)),
+            Err(Error::Timeout { .. }) => return Ok(Some(Ending::Timeout)),
+            Err(error) => return Err(error),
+        };
+        for member in self.members.iter_mut().filter(|member| member.locks_due) {
             member.locks_due = false;
-            let Some(pid) = member.backend_pid else { continue };
-            let holds = match self.observer.held_locks(pid, self.leash) {
-                Ok(holds) => holds,
-                Err(Error::Halted) => return Ok(Some(Ending::Halted)),
-                Err(Error::Timeout { .. }) => return Ok(Some(Ending::Timeout)),
-                Err(error) => return Err(error),
-            };
+            let own = held.iter().filter(|(pid, _)| Some(*pid) == member.backend_pid);
+            let holds: Vec<String> = own.map(|(_, lock)| lock.clone()).collect();
             if let Some(statement) = member.statements.last_mut() {
                 statement.locks = holds.iter().filter(|lock| !member.held.contains(lock)).cloned().collect();
                 statement.locks.extend(row_locks(&statement.sql, statement.rows.unwrap_or_default()));
@@ -49,5 +51,10 @@ impl Run<'_> {
             member.held = holds;
         }
         Ok(None)
+    }
+
+    /// The same before a session's release, if it is one of those.
+    pub(super) fn take_down_locks_of(&mut self, SessionId(index): SessionId) -> Result<Option<Ending>, Error> {
+        if self.members.get(index).is_some_and(|member| member.locks_due) { self.take_down_locks() } else { Ok(None) }
     }
 }

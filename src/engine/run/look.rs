@@ -23,7 +23,7 @@ impl Run<'_> {
         let survey = Instant::now() >= self.last_survey + self.survey_pace();
         let asked = |member: &Member| member.running_pid().filter(|_| survey || member.is_undecided());
         let pids: Vec<i32> = self.members.iter().filter_map(asked).collect();
-        let waits = match self.observer.waits(&pids, self.leash) {
+        let waits = match self.waits(&pids) {
             Ok(waits) => waits,
             Err(Error::Halted) => return Ok(Some(Ending::Halted)),
             Err(Error::Timeout { .. }) => return Ok(Some(Ending::Timeout)),
@@ -50,6 +50,17 @@ impl Run<'_> {
             return Ok(Some(Ending::Hidden));
         }
         self.judge_outsiders(now)
+    }
+
+    /// Who waits for whom; and if one session is asked about that has only to wait for its locks, for which.
+    fn waits(&mut self, pids: &[i32]) -> Result<Vec<Wait>, Error> {
+        if let [pid] = *pids
+            && self.detail != Detail::Nothing
+            && self.members.iter().any(|member| member.running_pid() == Some(pid) && member.script.is_some())
+        {
+            return Ok(self.observer.wait(pid, self.leash)?.into_iter().collect());
+        }
+        self.observer.waits(pids, self.leash)
     }
 
     /// Whether sessions that have several connections wait in a ring that PostgreSQL cannot see: one of them waits on a
@@ -107,9 +118,11 @@ impl Run<'_> {
         let since = seen.as_ref().map_or(now, |seen| seen.at);
         behind.clone_from(&wait.blockers);
         *seen = Some(Seen { at: since, blockers: wait.blockers.clone(), in_doubt: false });
-        let lock = match (self.detail != Detail::Nothing).then(|| self.observer.lock(wait.pid, self.leash)) {
+        let is_asked = self.detail != Detail::Nothing && wait.lock.is_none();
+        let lock = match is_asked.then(|| self.observer.lock(wait.pid, self.leash)) {
+            None => wait.lock,
             Some(Err(error @ (Error::Server { .. } | Error::Lost { .. }))) => return Err(error),
-            other => other.and_then(Result::ok).flatten(),
+            Some(other) => other.ok().flatten(),
         };
         let seconds = self.journal.seconds(now);
         self.tell_waiting(index, &wait.blockers, lock, seconds);

@@ -237,7 +237,7 @@ impl<'a> Run<'a> {
             if board.is_settled() {
                 match schedule.next(&board) {
                     Decision::Release(session) => {
-                        if let Some(ending) = self.take_down_locks(Some(session))? {
+                        if let Some(ending) = self.take_down_locks_of(session)? {
                             return Ok(ending);
                         }
                         self.release(session);
@@ -270,8 +270,10 @@ impl<'a> Run<'a> {
                 }
                 wake = wake.min(self.next_look.saturating_duration_since(Instant::now()));
             }
-            if self.owes_locks() {
-                if let Some(ending) = self.take_down_locks(None)? {
+            // Where a script goes on there is a better time for it: before its next release, or when there is nothing else to do.
+            let is_idle = !self.members.iter().any(|member| member.is_undecided() && member.script.is_some());
+            if is_idle && self.owes_locks() {
+                if let Some(ending) = self.take_down_locks()? {
                     return Ok(ending);
                 }
             } else if let Some(message) = self.receive(self.leash.remaining(wake.min(LATE_PACE))) {
@@ -280,9 +282,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How often it is asked about sessions that are known to wait.
+    /// How often it is asked about sessions that are known to wait: of many, a question takes as many times as long.
     fn survey_pace(&self) -> Duration {
-        if self.detail == Detail::Nothing { IDLE_PACE } else { LATE_PACE }
+        let many = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        if self.detail == Detail::Nothing { IDLE_PACE } else { LATE_PACE.max(EARLY_PACE.saturating_mul(many)) }
     }
 
     fn board(&self) -> Board {

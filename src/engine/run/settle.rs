@@ -29,7 +29,7 @@ impl Run<'_> {
         while matches!(self.standing(session), Standing::Running | Standing::Waiting { .. }) {
             self.listen(LATE_PACE)?;
         }
-        match self.take_down_locks(None)? {
+        match self.take_down_locks()? {
             Some(Ending::Timeout) => return Err(Error::Timeout { doing: "running steps".to_owned() }),
             Some(_) => return Err(Error::Halted),
             None => {}
