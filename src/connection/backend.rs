@@ -133,76 +133,35 @@ impl Backend {
         self.finish(leash)
     }
 
-    /// Sends `sql` and waits for nothing. What comes of it, [`Backend::await_briefly`] or [`Backend::finish`] tells, of which
-    /// one must be called soon.
+    /// Sends `sql` and waits for nothing. What comes of it, [`Backend::await_briefly`] or [`Backend::finish`] tells.
     pub fn begin(&mut self, sql: &str) {
         self.ongoing = self.client.clone().map(|client| Ongoing::new(client, sql.to_owned()));
-    }
-
-    /// Sends `sql`, as far as the socket takes it at once. Tells what came of it only where that is known already: the
-    /// connection has ended.
-    pub fn send(&mut self, sql: &str) -> Option<Result<Reply, Broken>> {
-        self.begin(sql);
-        let turned = self.turn(false);
-        self.told(turned)
-    }
-
-    /// What came of what was sent, if that has come. Does not wait.
-    pub fn take_reply(&mut self) -> Option<Result<Reply, Broken>> {
-        let turned = self.turn(true);
-        self.told(turned)
-    }
-
-    fn told(&mut self, turned: Poll<Option<Exchange>>) -> Option<Result<Reply, Broken>> {
-        match turned {
-            Poll::Ready(Some(exchange)) => Some(self.conclude(exchange)),
-            Poll::Ready(None) => Some(Err(self.lost("it was closed before"))),
-            Poll::Pending => None,
-        }
-    }
-
-    /// Reads and writes what the socket has and takes, once, and after a look at it if it `looks`. When the exchange is through,
-    /// what came of it; nothing if there is none.
-    fn turn(&mut self, looks: bool) -> Poll<Option<Exchange>> {
-        let Self { ongoing, wire, last_words, asides, runtime, .. } = self;
-        let Some(Ongoing { work, progress }) = ongoing else { return Poll::Ready(None) };
-        let mut ears = Ears { last_words, asides: asides.as_mut(), progress };
-        runtime.block_on(async {
-            if looks {
-                // The event loop looks at the socket.
-                tokio::task::yield_now().await;
-            }
-            poll_fn(|cx| {
-                let polled = poll(wire, &mut ears, work, cx);
-                // What it has asked for now is written when the socket is looked at.
-                Poll::Ready(if polled.is_pending() { poll(wire, &mut ears, work, cx) } else { polled })
-            })
-            .await
-            .map(Some)
-        })
     }
 
     /// What came of what was begun, if that comes within `patience`, whose clock is finer than the event loop's.
     pub fn await_briefly(&mut self, patience: Duration) -> Option<Result<Reply, Broken>> {
         let until = Instant::now() + patience;
-        loop {
-            let reply = self.take_reply();
-            if reply.is_some() || !self.wire.as_ref().is_some_and(|wire| wire.is_ready_before(until)) {
-                return reply;
+        let Self { ongoing, wire, last_words, asides, runtime, .. } = self;
+        let done = loop {
+            let Some(Ongoing { work, progress }) = ongoing else { return Some(Err(self.lost("it was closed before"))) };
+            let mut ears = Ears { last_words, asides: asides.as_mut(), progress };
+            let polled = runtime.block_on(async {
+                // The event loop looks at the socket.
+                tokio::task::yield_now().await;
+                poll_fn(|cx| {
+                    let polled = poll(wire, &mut ears, work, cx);
+                    // What it has asked for now is written when the socket is looked at.
+                    Poll::Ready(if polled.is_pending() { poll(wire, &mut ears, work, cx) } else { polled })
+                })
+                .await
+            });
+            match (polled, wire.as_ref()) {
+                (Poll::Ready(exchange), _) => break exchange,
+                (Poll::Pending, Some(wire)) if wire.is_ready_before(until) => {}
+                _ => return None,
             }
-        }
-    }
-
-    /// Waits until one of them has something to read; which, by place. None, when that takes longer than `patience`.
-    #[must_use]
-    pub fn await_any(backends: &[&Self], patience: Duration) -> Vec<usize> {
-        let (open, closed): (Vec<_>, Vec<_>) =
-            backends.iter().map(|backend| backend.wire.as_ref()).enumerate().partition(|(_, wire)| wire.is_some());
-        if !closed.is_empty() {
-            return closed.into_iter().map(|(place, _)| place).collect();
-        }
-        let wires: Vec<&Wire> = open.into_iter().filter_map(|(_, wire)| wire).collect();
-        Wire::await_any(&wires, patience)
+        };
+        Some(self.conclude(done))
     }
 
     /// Waits for everything the server has to say about what was begun.

@@ -29,27 +29,7 @@ impl Wire {
     /// Waits until there is something to read. The event loop's own clock counts in milliseconds; this one is exact.
     pub(super) fn is_ready_before(&self, deadline: Instant) -> bool {
         let patience = deadline.saturating_duration_since(Instant::now());
-        !patience.is_zero() && !Self::await_any(&[self], patience).is_empty()
-    }
-
-    /// Waits until there is something to read on one of them; on which, by place.
-    #[cfg(unix)]
-    pub(super) fn await_any(wires: &[&Self], patience: Duration) -> Vec<usize> {
-        let Ok(patience) = Timespec::try_from(patience) else { return Vec::new() };
-        let mut sockets: Vec<PollFd<'_>> =
-            wires.iter().map(|wire| PollFd::new(&wire.readiness.0, PollFlags::IN)).collect();
-        if poll(&mut sockets, Some(&patience)).is_err() {
-            return Vec::new();
-        }
-        let ready = sockets.iter().enumerate().filter(|(_, socket)| !socket.revents().is_empty());
-        ready.map(|(place, _)| place).collect()
-    }
-
-    /// There is nothing to wait on beside the event loop: all are asked again and again.
-    #[cfg(not(unix))]
-    pub(super) fn await_any(wires: &[&Self], patience: Duration) -> Vec<usize> {
-        std::thread::sleep(patience.min(PACE));
-        (0..wires.len()).collect()
+        !patience.is_zero() && self.readiness.wait(patience)
     }
 }
 
@@ -66,9 +46,14 @@ impl Readiness {
         };
         Ok(Self(socket.try_clone_to_owned()?))
     }
+
+    fn wait(&self, patience: Duration) -> bool {
+        let Ok(patience) = Timespec::try_from(patience) else { return false };
+        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&patience)).is_ok_and(|ready| ready > 0)
+    }
 }
 
-/// Nothing.
+/// Nothing to wait on beside the event loop: it is asked again and again.
 #[cfg(not(unix))]
 pub(super) struct Readiness;
 
@@ -80,5 +65,10 @@ const PACE: Duration = Duration::from_millis(1);
 impl Readiness {
     pub(super) fn of(_: &Stream) -> io::Result<Self> {
         Ok(Self)
+    }
+
+    fn wait(&self, patience: Duration) -> bool {
+        std::thread::sleep(patience.min(PACE));
+        true
     }
 }

@@ -152,12 +152,6 @@ impl Line {
         Self { calls, replies, answers, wants_events, reporting: Cell::new(false) }
     }
 
-    /// Whether the caller is told of each event, and may be long about it.
-    #[must_use]
-    pub fn wants_events(&self) -> bool {
-        self.wants_events
-    }
-
     /// A line for another thread.
     #[must_use]
     pub fn another(&self) -> Self {

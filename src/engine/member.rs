@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::handed::Handed;
 use super::schedule::Standing;
-use super::script::Script;
 use super::session::{Driver, End, Permit};
 use super::step::{Step, StepKind, StepResult};
 use crate::connection::Aside;
@@ -79,8 +78,8 @@ pub(super) struct Member {
     pub(super) driver: Option<Driver>,
     /// Where it sits, if the run hands it its steps. Dropping it ends the session.
     pub(super) handed: Option<Handed>,
-    /// What says its next step, if the run asks for it.
-    pub(super) script: Option<Box<dyn Script>>,
+    /// Whether it does what a script says, and nothing besides.
+    pub(super) follows_script: bool,
     pub(super) cancelled: bool,
     /// Whether the server has looked for a deadlock around its wait; `None` where the session does not tell.
     pub(super) checked: Option<bool>,
@@ -116,7 +115,7 @@ impl Member {
             permits: Some(permits),
             driver: Some(driver),
             handed: None,
-            script: None,
+            follows_script: false,
             cancelled: false,
             checked: None,
             isolation: None,
@@ -137,15 +136,6 @@ impl Member {
         self.backend_pid = backend_pid;
         if let Some(backend_pid) = backend_pid.filter(|pid| !self.backends.contains(pid)) {
             self.backends.push(backend_pid);
-        }
-    }
-
-    /// Has its script say what it does next, at the gate, where nobody stands; or that it ends.
-    pub(super) fn turn_to_script(&mut self, last: Option<&StepResult>) {
-        let Some(script) = &mut self.script else { return };
-        match script.next(last) {
-            Some(step) => self.phase = Phase::AtGate(step),
-            None => self.handed = None,
         }
     }
 

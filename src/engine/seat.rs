@@ -1,15 +1,27 @@
-//! Where a session of ours sits: its pooled connection, its gate, and the thread that waits for the server if need be.
+//! Where a session of ours sits: its pooled connection, its gate, and the thread that waits for the server.
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::script::Script;
 use super::session::{Driver, Gate};
 use super::step::{StepKind, StepResult};
-use crate::connection::{Backend, Broken, Leash, Pooled, Reply};
+use crate::connection::{Broken, Leash, Pooled, Reply};
 use crate::error::Error;
 
 /// How long the ROLLBACK of a session that is being stopped may take.
 const ROLLBACK_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Starts a session that takes the steps of a script on a pooled connection.
+pub(super) fn start_sql(name: &str, backend: Pooled, script: Box<dyn Script>, gate: Gate) -> Result<Driver, Error> {
+    let mut driver = Driver::of(&backend);
+    let seat = Seat::new(backend, gate, &driver);
+    driver.thread = Some(spawn(name, {
+        let leash = driver.leash.clone();
+        move || seat.follow(script, &leash)
+    })?);
+    Ok(driver)
+}
 
 /// A session's own thread.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
@@ -32,40 +44,41 @@ impl Seat {
         Self { backend: Some(backend), gate, in_transaction: false }
     }
 
-    /// Its connection.
-    pub(super) fn backend(&self) -> Option<&Backend> {
-        self.backend.as_deref()
+    fn follow(mut self, mut script: Box<dyn Script>, leash: &Leash) {
+        let mut last = None;
+        while let Some(step) = script.next(last.as_ref()) {
+            let (kind, sql) = (step.kind, step.sql.clone());
+            if self.gate.arrive(step).is_err() {
+                break;
+            }
+            self.begin(&sql);
+            last = Some(self.finish(kind, leash));
+        }
     }
 
-    /// Sends a step's SQL, and waits for nothing; whether it is through all the same, because the connection is lost.
-    pub(super) fn send(&mut self, kind: StepKind, sql: &str) -> bool {
-        let reply = self.backend.as_mut().and_then(|backend| backend.send(sql));
-        self.tell_if_any(kind, reply)
-    }
-
-    /// Whether the step is through. Does not wait.
-    pub(super) fn is_through(&mut self, kind: StepKind) -> bool {
-        let reply = self.backend.as_mut().and_then(|backend| backend.take_reply());
-        self.tell_if_any(kind, reply)
+    /// Sends a step's SQL, and waits for nothing.
+    pub(super) fn begin(&mut self, sql: &str) {
+        if let Some(backend) = &mut self.backend {
+            backend.begin(sql);
+        }
     }
 
     /// Waits a moment for the step to be through; whether it is.
     pub(super) fn await_briefly(&mut self, kind: StepKind, patience: Duration) -> bool {
-        let reply = self.backend.as_mut().and_then(|backend| backend.await_briefly(patience));
-        self.tell_if_any(kind, reply)
+        let Some(reply) = self.backend.as_mut().and_then(|backend| backend.await_briefly(patience)) else {
+            return false;
+        };
+        self.tell(kind, reply);
+        true
     }
 
     /// Waits for the step to be through.
-    pub(super) fn finish(&mut self, kind: StepKind, leash: &Leash) {
+    pub(super) fn finish(&mut self, kind: StepKind, leash: &Leash) -> StepResult {
         let reply = self.backend.as_mut().map(|backend| backend.finish(leash));
-        self.tell(kind, reply.unwrap_or(Err(Broken::Cut)));
+        self.tell(kind, reply.unwrap_or(Err(Broken::Cut)))
     }
 
-    fn tell_if_any(&mut self, kind: StepKind, reply: Option<Result<Reply, Broken>>) -> bool {
-        reply.map(|reply| self.tell(kind, reply)).is_some()
-    }
-
-    pub(super) fn tell(&mut self, kind: StepKind, reply: Result<Reply, Broken>) {
+    fn tell(&mut self, kind: StepKind, reply: Result<Reply, Broken>) -> StepResult {
         let (result, pid) = match reply {
             Ok(reply) => {
                 let pid = (kind == StepKind::Begin).then(|| reply.scalar()?.parse().ok()).flatten();
@@ -80,7 +93,8 @@ impl Seat {
             (_, StepResult::Lost { .. }) | (StepKind::Commit | StepKind::Rollback | StepKind::Alone, _) => false,
             (StepKind::Begin | StepKind::Opening | StepKind::Statement, _) => true,
         };
-        self.gate.finish(result, pid);
+        self.gate.finish(result.clone(), pid);
+        result
     }
 }
 

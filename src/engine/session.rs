@@ -1,4 +1,4 @@
-//! A session: one independent connection and whoever drives it.
+//! A session: one independent connection and the one OS thread that drives it.
 //!
 //! Whatever drives a session (a script on an r2d2-pooled connection here, a user's function on its own Django
 //! connection elsewhere) waits at its [`Gate`] before every step and tells afterwards what became of it. The run sees

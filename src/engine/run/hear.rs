@@ -83,10 +83,10 @@ impl Run<'_> {
             if suspects.is_empty() || Instant::now() >= deadline {
                 return;
             }
-            match self.receive(CAUSE_PACE) {
-                Some(message) => self.hear(message),
+            match self.inbox.recv_timeout(CAUSE_PACE) {
+                Ok(message) => self.hear(message),
                 // An observer that cannot answer is told of by the next look.
-                None => match self.observer.waits(&suspects, self.leash) {
+                Err(_) => match self.observer.waits(&suspects, self.leash) {
                     Ok(waits) if waits.len() < suspects.len() => {}
                     _ => return,
                 },
@@ -126,7 +126,6 @@ impl Run<'_> {
         member.conclude(step.kind, result, seconds);
         member.result = Some(result.clone());
         let told = tell(member, &step, result, seconds);
-        member.turn_to_script(Some(result));
         let backends = member.backends.clone();
         // Whoever has got what it asked for, and holds all that it held, is in the others' way as before.
         if !(step.keeps && matches!(result, StepResult::Done(_))) {

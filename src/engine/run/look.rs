@@ -56,7 +56,7 @@ impl Run<'_> {
     fn waits(&mut self, pids: &[i32]) -> Result<Vec<Wait>, Error> {
         if let [pid] = *pids
             && self.detail != Detail::Nothing
-            && self.members.iter().any(|member| member.running_pid() == Some(pid) && member.script.is_some())
+            && self.members.iter().any(|member| member.running_pid() == Some(pid) && member.follows_script)
         {
             return Ok(self.observer.wait(pid, self.leash)?.into_iter().collect());
         }

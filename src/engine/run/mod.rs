@@ -8,7 +8,6 @@ mod hear;
 mod locks;
 mod look;
 mod pooler;
-mod receive;
 mod release;
 mod settle;
 mod stop;
@@ -27,6 +26,7 @@ use super::observer::{Observer, Outsider};
 use super::record::{Ending, Helper, Record, Stuck};
 use super::schedule::{Board, Decision, Schedule};
 use super::script::Script;
+use super::seat::start_sql;
 use super::session::{Driver, Gate, Message, SessionId};
 use crate::connection::{Leash, Pooled};
 use crate::error::Error;
@@ -131,10 +131,9 @@ impl<'a> Run<'a> {
 
     /// Adds a session that takes the steps of `script` on `backend`.
     pub fn add(&mut self, name: &str, backend: Pooled, script: Box<dyn Script>) -> Result<SessionId, Error> {
-        let session = self.add_handed(name, backend)?;
+        let session = self.admit(name, |_, gate| start_sql(name, backend, script, gate))?;
         if let Some(member) = self.members.get_mut(session.0) {
-            member.script = Some(script);
-            member.turn_to_script(None);
+            member.follows_script = true;
         }
         Ok(session)
     }
@@ -260,10 +259,7 @@ impl<'a> Run<'a> {
             }
             if self.members.iter().any(|member| member.running_pid().is_some()) {
                 if Instant::now() >= self.next_look {
-                    // Nobody need be asked about what has come by itself.
-                    if let Some(message) = self.receive(Duration::ZERO) {
-                        self.hear(message);
-                    } else if let Some(ending) = self.look()? {
+                    if let Some(ending) = self.look()? {
                         return Ok(ending);
                     }
                     continue;
@@ -271,12 +267,14 @@ impl<'a> Run<'a> {
                 wake = wake.min(self.next_look.saturating_duration_since(Instant::now()));
             }
             // Where a script goes on there is a better time for it: before its next release, or when there is nothing else to do.
-            let is_idle = !self.members.iter().any(|member| member.is_undecided() && member.script.is_some());
-            if is_idle && self.owes_locks() {
+            let is_idle = !self.members.iter().any(|member| member.is_undecided() && member.follows_script);
+            if let Ok(message) = self.inbox.try_recv() {
+                self.hear(message);
+            } else if is_idle && self.owes_locks() {
                 if let Some(ending) = self.take_down_locks()? {
                     return Ok(ending);
                 }
-            } else if let Some(message) = self.receive(self.leash.remaining(wake.min(LATE_PACE))) {
+            } else if let Ok(message) = self.inbox.recv_timeout(self.leash.remaining(wake.min(LATE_PACE))) {
                 self.hear(message);
             }
         }

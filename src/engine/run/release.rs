@@ -38,7 +38,6 @@ impl Run<'_> {
             ..event(at, &member.name, member.backend_pid, EventKind::Request, &step.name)
         });
         member.checked = member.checked.map(|_| false);
-        let scripted = member.script.is_some().then(|| (step.kind, step.sql.clone()));
         member.phase = Phase::Running { step, released: now, seen: None, behind: Vec::new() };
         self.look_soon(now);
         for told in begun.into_iter().chain(asked) {
@@ -47,9 +46,7 @@ impl Run<'_> {
                 return;
             }
         }
-        if let Some((kind, sql)) = scripted {
-            self.begin(index, kind, &sql);
-        } else if let Some(permits) = self.members.get(index).and_then(|member| member.permits.as_ref()) {
+        if let Some(permits) = self.members.get(index).and_then(|member| member.permits.as_ref()) {
             // A session that is gone has said so, or will.
             let _ = permits.send(Permit { others_wait });
         }

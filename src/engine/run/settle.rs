@@ -151,13 +151,13 @@ impl Run<'_> {
     /// Hears what has come, and what comes within this time, if nothing has.
     pub(crate) fn listen(&mut self, pause: Duration) -> Result<(), Error> {
         let mut heard = false;
-        while let Some(message) = self.receive(Duration::ZERO) {
+        while let Ok(message) = self.inbox.try_recv() {
             self.hear(message);
             heard = true;
         }
         if !heard
             && !pause.is_zero()
-            && let Some(message) = self.receive(self.leash.remaining(pause))
+            && let Ok(message) = self.inbox.recv_timeout(self.leash.remaining(pause))
         {
             self.hear(message);
         }

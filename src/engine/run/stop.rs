@@ -4,12 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Run;
-use crate::connection::{Broken, CancelHandle, Leash, cancel_all};
+use crate::connection::{CancelHandle, Leash, cancel_all};
 use crate::engine::handed::Handed;
 use crate::engine::journal::event;
 use crate::engine::member::{Member, Phase};
 use crate::engine::observer::Signal;
-use crate::engine::script::{Fixed, Script};
 use crate::report::EventKind;
 
 /// How long sessions that are being stopped have to end by themselves before they are cut off.
@@ -22,19 +21,14 @@ impl<'a> Run<'a> {
     pub fn stop(&mut self) {
         for member in &mut self.members {
             member.permits = None;
-            // No script goes on.
-            member.script = member.script.take().map(|_| Box::new(Fixed::new([])) as Box<dyn Script>);
         }
         self.dismiss_all();
         self.cancel_until(|run| run.board().is_over());
-        for member in &mut self.members {
+        for member in &self.members {
             if let Some(driver) = &member.driver
                 && !matches!(member.phase, Phase::Left)
             {
                 driver.leash.cut();
-            }
-            if let Some(handed) = &mut member.handed {
-                handed.break_off(Broken::Cut);
             }
         }
         self.signal_foreign(Signal::Terminate, |member| match member.phase {
@@ -43,19 +37,17 @@ impl<'a> Run<'a> {
         });
         // The last words of those that were cut off.
         while !self.board().is_over() {
-            match self.receive(STOP_PATIENCE) {
-                Some(message) => self.hear(message),
-                None => break,
+            match self.inbox.recv_timeout(STOP_PATIENCE) {
+                Ok(message) => self.hear(message),
+                Err(_) => break,
             }
         }
     }
 
-    /// Lets go of every session that is handed its steps, but not of those that are looked after here, which end when their steps
-    /// do; of all at once, for each may have to roll back on a server that does not answer.
+    /// Lets go of every session that is handed its steps; of all at once, for each may have to roll back on a server that does
+    /// not answer.
     fn dismiss_all(&mut self) {
-        let is_here = |member: &Member| member.handed.as_ref().is_some_and(Handed::is_here);
-        let idle = self.members.iter_mut().filter(|member| !is_here(member));
-        let mut handed: Vec<Handed> = idle.filter_map(|member| member.handed.take()).collect();
+        let mut handed: Vec<Handed> = self.members.iter_mut().filter_map(|member| member.handed.take()).collect();
         let last = handed.pop();
         thread::scope(|scope| {
             for one in handed {
@@ -102,9 +94,9 @@ impl<'a> Run<'a> {
             self.signal_foreign(Signal::Cancel, |member| member.running_pid().into_iter().collect());
             let again = Instant::now() + CANCEL_AGAIN;
             while !is_done(self) {
-                match self.receive(again.saturating_duration_since(Instant::now())) {
-                    Some(message) => self.hear(message),
-                    None => break,
+                match self.inbox.recv_timeout(again.saturating_duration_since(Instant::now())) {
+                    Ok(message) => self.hear(message),
+                    Err(_) => break,
                 }
             }
         }
