@@ -32,6 +32,7 @@ def assert_found_and_replayed(*callables: Callable[[], None], setup: Callable[[]
     result = explore(*callables, setup=setup)
     assert result.deadlocks, str(result)
     found = result.deadlocks[0]
+    assert not any("closed the cycle" in note for note in found.report.notes), "both had waited for the gate"
     again = explore(*callables, setup=setup, only=found.schedule)
     assert [finding.schedule for finding in again.deadlocks] == [found.schedule], str(again)
     assert_deadlocks(*callables, setup=setup)

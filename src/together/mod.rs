@@ -23,7 +23,7 @@ use crate::connection::{Facts, Leash, POOLER_PATIENCE, Pool, open};
 use crate::engine::caller::Line;
 use crate::engine::{Driver, Ending, Gate, Observer, Record, Run, Schedule, SessionId};
 use crate::error::Error;
-use crate::report::{Report, Server, SessionReport, Story, explain};
+use crate::report::{EventKind, Report, Server, SessionReport, Story, explain};
 
 /// `deadlock_timeout` of whoever may close a cycle: PostgreSQL's least.
 const SHORT: Duration = Duration::from_millis(1);
@@ -221,12 +221,22 @@ impl Together {
     /// What is to be said where another session was aborted than the one that closed the cycle.
     fn other_victim(&self, record: &Record, victims: &[String], cycle: &[String]) -> Option<String> {
         self.deadlock_timeouts()?;
-        let asked = |session: &&SessionReport| {
-            let waits = session.statements.iter().filter(|statement| statement.waited);
-            waits.map(|statement| statement.requested).reduce(f64::max).unwrap_or(f64::NEG_INFINITY)
+        let waited =
+            |session: &SessionReport| session.statements.iter().rev().find(|one| one.waited).map(|one| one.requested);
+        let asked = |session: &&SessionReport| waited(session).unwrap_or(f64::NEG_INFINITY);
+        let in_cycle = || record.sessions.iter().filter(|session| cycle.contains(&session.name));
+        // Who has first waited for somebody else came to the cycle later than it asked.
+        let first_for_others = |session: &SessionReport| {
+            let since = asked(&session);
+            let waits = record.events.iter().filter(|event| event.kind == EventKind::Waiting && event.at >= since);
+            waits
+                .filter(|event| event.session == session.name)
+                .any(|event| event.blocked_by.iter().any(|holder| !cycle.contains(holder)))
         };
-        let in_cycle = record.sessions.iter().filter(|session| cycle.contains(&session.name));
-        let closer = in_cycle.max_by(|one, other| asked(one).total_cmp(&asked(other)))?;
+        if in_cycle().any(first_for_others) {
+            return None;
+        }
+        let closer = in_cycle().max_by(|one, other| asked(one).total_cmp(&asked(other)))?;
         let victim = victims.first().filter(|victim| **victim != closer.name)?;
         Some(format!(
             "PostgreSQL aborted {victim}, although it was {} that closed the cycle: the machine was stalled at that moment, or \

@@ -202,8 +202,30 @@ impl Circle {
         (self.radius.mul_add(angle.cos(), x), self.radius.mul_add(angle.sin(), y))
     }
 
+    /// A loop, of a session that waits for another connection of its own; it is on the side where there is room.
+    fn round_trip(&self, at: usize, label: String, sentence: String, in_cycle: bool) -> Arrow {
+        let (x, y) = self.point(at);
+        let side: f64 = if y > self.centre().1 { -1.0 } else { 1.0 };
+        let (edge, far) = (side.mul_add(HEIGHT / 2.0, y), side.mul_add(HEIGHT / 2.0 + 40.0, y));
+        let path = format!(
+            "M{} {} C{} {} {} {} {} {}",
+            Px(x - 14.0),
+            Px(side.mul_add(2.0, edge)),
+            Px(x - 40.0),
+            Px(far),
+            Px(x + 40.0),
+            Px(far),
+            Px(x + 14.0),
+            Px(side.mul_add(7.0, edge))
+        );
+        Arrow { path, x: Px(x), y: Px(side.mul_add(4.0, far) + 4.0), anchor: "middle", label, sentence, in_cycle }
+    }
+
     /// A curve that leaves the straight line to its left, so that an arrow and its opposite keep apart.
     fn arrow(&self, from: usize, to: usize, label: String, sentence: String, in_cycle: bool) -> Arrow {
+        if from == to {
+            return self.round_trip(from, label, sentence, in_cycle);
+        }
         let ((x1, y1), (x2, y2)) = (self.point(from), self.point(to));
         let (dx, dy) = (x2 - x1, y2 - y1);
         let length = dx.hypot(dy).max(1.0);
