@@ -714,13 +714,15 @@ class Gate:
         statement: str,
         source: str | None,
         reach: list[tuple[str, str | None, str]] | None = None,
+        parameters: str | None = None,
     ) -> bool:
         """Announce a step and wait until it is released; return ``False`` when the run is over.
 
         ``kind`` is ``"opening"`` (the first statement of a transaction), ``"statement"``, ``"alone"`` (outside any
         transaction), ``"commit"`` or ``"rollback"``. The GIL is released meanwhile. ``reach`` is all that the statement
         touches, where that is known: table, primary key of the only row, and how (``"read"``, ``"key share"``,
-        ``"share"``, ``"no key update"``, ``"update"``, ``"write"``, ``"delete"``, ``"insert"``).
+        ``"share"``, ``"no key update"``, ``"update"``, ``"write"``, ``"delete"``, ``"insert"``). ``parameters`` are the
+        statement's, as a reader sees them.
         """
     @property
     def others_wait(self) -> bool:
@@ -910,7 +912,7 @@ class Search:
     def __new__(
         cls,
         names: list[str],
-        deferred: list[tuple[str, str]],
+        lore: tuple[list[tuple[str, str]], set[str], set[str], set[str]],
         *,
         preemptions: int | None,
         seed: int | None,
@@ -920,10 +922,13 @@ class Search:
         reduced: bool,
         max_schedules: int | None,
         max_seconds: float | None,
+        like: Search | None = None,
     ) -> Search:
-        """``deferred``: pairs of tables that a deferrable foreign key ties together.
+        """Begin no schedule yet.
 
-        ``strict``: that ``only`` cannot be followed is an error.
+        ``lore``: pairs of tables that a deferrable foreign key ties together; functions, and tables whose triggers do
+        what no lock tells; and sequences. ``strict``: that ``only`` cannot be followed is an error. ``like``: a search
+        of the same sessions, in which they must have done the same.
         """
     def begin(self) -> bool:
         """Whether another schedule is to be run; ``run`` must follow."""

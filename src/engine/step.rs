@@ -37,6 +37,8 @@ pub struct Step {
     pub name: String,
     /// The statement, as it is sent.
     pub sql: String,
+    /// So many bytes of that are the statement itself: what comes after them are its parameters, as a comment.
+    pub parameters_at: Option<usize>,
     /// `file:line` of the user's code, where there is any.
     pub source: Option<String>,
     /// All that it touches, where that is known before it has run; nothing known is not the same as nothing.
@@ -81,7 +83,15 @@ pub enum Access {
 impl Step {
     /// A statement.
     pub fn statement(name: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { kind: StepKind::Statement, name: name.into(), sql: sql.into(), source: None, reach: None, keeps: false }
+        Self {
+            kind: StepKind::Statement,
+            name: name.into(),
+            sql: sql.into(),
+            source: None,
+            reach: None,
+            keeps: false,
+            parameters_at: None,
+        }
     }
 
     /// The same, and it lets go of nothing.
@@ -99,6 +109,7 @@ impl Step {
             source: None,
             reach: None,
             keeps: false,
+            parameters_at: None,
         }
     }
 
@@ -112,6 +123,7 @@ impl Step {
             source: None,
             reach: None,
             keeps: false,
+            parameters_at: None,
         }
     }
 
@@ -125,6 +137,7 @@ impl Step {
             source: None,
             reach: None,
             keeps: false,
+            parameters_at: None,
         }
     }
 }

@@ -164,6 +164,11 @@ pub struct Footprint {
 }
 
 impl Footprint {
+    /// It looks at what is changed at once and not at a COMMIT, such as a sequence.
+    pub fn reads_at_once(&mut self, object: &str) {
+        self.takes.insert((Object::Keys(object.to_owned()), Lock::Row(RowLock::KeyShare)));
+    }
+
     /// The footprint of a step of which nothing is known.
     #[must_use]
     pub fn unknown() -> Self {

@@ -1,6 +1,7 @@
 //! What every session wanted to do next after every beginning of a schedule: the same beginning must lead to the same.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many choices are remembered; later ones are not compared.
 const MOST_CHOICES: usize = 1_000_000;
@@ -38,22 +39,37 @@ struct Place {
     next: HashMap<usize, usize>,
 }
 
-/// Remembers the gates after every beginning.
-pub(super) struct Memory {
+/// What is remembered.
+struct Store {
     places: Vec<Place>,
-    at: Option<usize>,
     numbers: HashMap<String, u32>,
     labels: Vec<String>,
 }
 
+/// Remembers the gates after every beginning; searches of the same sessions can share it.
+pub(super) struct Memory {
+    store: Arc<Mutex<Store>>,
+    at: Option<usize>,
+}
+
 impl Memory {
     pub(super) fn new() -> Self {
-        Self { places: vec![Place::default()], at: Some(0), numbers: HashMap::new(), labels: Vec::new() }
+        let store = Store { places: vec![Place::default()], numbers: HashMap::new(), labels: Vec::new() };
+        Self { store: Arc::new(Mutex::new(store)), at: Some(0) }
+    }
+
+    /// Another one of the same sessions: what one has seen, both have.
+    pub(super) fn shared(&self) -> Self {
+        Self { store: Arc::clone(&self.store), at: Some(0) }
     }
 
     /// A schedule begins.
     pub(super) fn begin(&mut self) {
         self.at = Some(0);
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Compares what stands at the gates, after these choices, with what did before; `waits` says who waits for another one.
@@ -64,20 +80,21 @@ impl Memory {
         waits: impl Fn(usize) -> bool,
     ) -> Result<(), Diverged> {
         let Some(at) = self.at else { return Ok(()) };
+        let mut store = self.store();
         let now: Vec<Stand> = gates
             .iter()
             .enumerate()
             .map(|(session, gate)| match gate {
-                Some(label) => Stand::AtGate(self.number(label)),
+                Some(label) => Stand::AtGate(store.number(label)),
                 None if waits(session) => Stand::Waiting,
                 None => Stand::Nowhere,
             })
             .collect();
-        if self.places[at].gates.is_empty() {
-            self.places[at].gates = now;
+        if store.places[at].gates.is_empty() {
+            store.places[at].gates = now;
             return Ok(());
         }
-        let both = || self.places[at].gates.iter().copied().zip(now.iter().copied()).enumerate();
+        let both = || store.places[at].gates.iter().copied().zip(now.iter().copied()).enumerate();
         let other = both().filter(|(_, (before, now))| before != now);
         let of_a_wait = |before, now| before == Stand::Waiting || now == Stand::Waiting;
         // What the code did itself says more than what the server did.
@@ -85,7 +102,7 @@ impl Memory {
             return Ok(());
         };
         let label = |stand| match stand {
-            Stand::AtGate(number) => self.labels.get(number as usize).cloned(),
+            Stand::AtGate(number) => store.labels.get(number as usize).cloned(),
             Stand::Waiting | Stand::Nowhere => None,
         };
         Err(Diverged {
@@ -101,16 +118,24 @@ impl Memory {
     /// A step is released.
     pub(super) fn go(&mut self, session: usize) {
         let Some(at) = self.at else { return };
+        let next = self.store().step(at, session);
+        self.at = next;
+    }
+}
+
+impl Store {
+    /// The place after this one; none where no more are remembered.
+    fn step(&mut self, at: usize, session: usize) -> Option<usize> {
         if let Some(&next) = self.places[at].next.get(&session) {
-            self.at = Some(next);
-        } else if self.places.len() < MOST_CHOICES {
-            let next = self.places.len();
-            self.places.push(Place::default());
-            self.places[at].next.insert(session, next);
-            self.at = Some(next);
-        } else {
-            self.at = None;
+            return Some(next);
         }
+        if self.places.len() >= MOST_CHOICES {
+            return None;
+        }
+        let next = self.places.len();
+        self.places.push(Place::default());
+        self.places[at].next.insert(session, next);
+        Some(next)
     }
 
     fn number(&mut self, label: &str) -> u32 {

@@ -162,6 +162,12 @@ impl Search {
         Self { encore: Encore::Wanted, ..self }
     }
 
+    /// The same, of the sessions of another search: what that has seen them do, they shall do here, and the other way round.
+    #[must_use]
+    pub fn remembering(self, other: &Self) -> Self {
+        Self { memory: other.memory.shared(), ..self }
+    }
+
     /// Whether another schedule is to be run; it begins now.
     pub fn begin(&mut self) -> bool {
         let enough = self.limits.schedules.is_some_and(|most| self.statistics.schedules >= most)

@@ -1,5 +1,6 @@
 //! The search over schedules, as Python leads it.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -88,6 +89,10 @@ impl Way {
     }
 }
 
+/// What is known of the tables: pairs that deferrable foreign keys tie together, functions and tables whose triggers do what no
+/// lock tells, and sequences.
+type Told = (Vec<(String, String)>, HashSet<String>, HashSet<String>, HashSet<String>);
+
 /// A search over the schedules of some sessions.
 #[pyclass(name = "Search", module = "django_lockstep._core", frozen)]
 pub(super) struct PySearch {
@@ -100,11 +105,11 @@ pub(super) struct PySearch {
 #[pymethods]
 impl PySearch {
     #[new]
-    #[pyo3(signature = (names, deferred, *, preemptions, seed, depth, only, strict, reduced, max_schedules, max_seconds))]
+    #[pyo3(signature = (names, lore, *, preemptions, seed, depth, only, strict, reduced, max_schedules, max_seconds, like = None))]
     #[expect(clippy::too_many_arguments, reason = "they are those of a Python function")]
     fn new(
         names: Vec<String>,
-        deferred: Vec<(String, String)>,
+        lore: Told,
         preemptions: Option<usize>,
         seed: Option<u64>,
         depth: usize,
@@ -113,8 +118,10 @@ impl PySearch {
         reduced: bool,
         max_schedules: Option<usize>,
         max_seconds: Option<f64>,
+        like: Option<&Self>,
     ) -> Self {
         let order = only.clone().filter(|_| strict);
+        let (deferred, functions, guarded, sequences) = lore;
         let mode = match (only, seed, preemptions) {
             (Some(order), _, _) => Mode::Only(order),
             (_, Some(seed), _) => Mode::Random { seed, depth },
@@ -126,7 +133,15 @@ impl PySearch {
         let once = matches!(mode, Mode::Only(_) | Mode::Random { .. });
         let search = Search::new(names.len(), mode, Limits { schedules: max_schedules, time });
         let search = if once { search } else { search.repeating() };
-        Self { names, order, search: Mutex::new((search, Lore::new(deferred))) }
+        let search = match like {
+            Some(other) => search.remembering(&other.search.lock().unwrap_or_else(PoisonError::into_inner).0),
+            None => search,
+        };
+        Self {
+            names,
+            order,
+            search: Mutex::new((search, Lore::new(deferred, functions, guarded, sequences))),
+        }
     }
 
     /// Whether another schedule is to be run; ``run`` must follow.

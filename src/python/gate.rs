@@ -31,16 +31,19 @@ impl PyGate {
 #[pymethods]
 impl PyGate {
     /// Announce a step and wait until it is released; ``False`` when the run is over. The GIL is released meanwhile.
-    /// ``reach``: table, primary key and access of all that it touches, where that is known.
-    #[pyo3(signature = (kind, name, statement, source, reach = None))]
+    /// ``reach``: table, primary key and access of all that it touches, where that is known; ``parameters``: the statement's, as
+    /// a reader sees them.
+    #[pyo3(signature = (kind, name, statement, source, reach = None, parameters = None))]
+    #[expect(clippy::too_many_arguments, reason = "they are those of a Python method")]
     fn arrive(
         &self,
         py: Python<'_>,
         kind: &str,
         name: String,
-        statement: String,
+        statement: &str,
         source: Option<String>,
         reach: Option<Vec<(String, Option<String>, String)>>,
+        parameters: Option<&str>,
     ) -> bool {
         let kind = match kind {
             "opening" => StepKind::Opening,
@@ -50,7 +53,9 @@ impl PyGate {
             _ => StepKind::Statement,
         };
         let reach = reach.and_then(|all| all.into_iter().map(reached).collect());
-        let step = Step { kind, name, sql: statement, source, reach, keeps: false };
+        let parameters_at = parameters.map(|_| statement.len());
+        let sql = parameters.map_or_else(|| statement.to_owned(), |given| format!("{statement} -- {given}"));
+        let step = Step { kind, name, sql, parameters_at, source, reach, keeps: false };
         let Some(Ok(permit)) = py.detach(|| self.with(|gate| gate.arrive(step))) else { return false };
         self.others_wait.store(permit.others_wait, Ordering::Relaxed);
         true

@@ -7,7 +7,7 @@ use super::ledger::Ledger;
 use super::manner::Manner;
 use super::order::Route;
 use super::strayed::Strayed;
-use crate::engine::schedule::{Board, Decision, Foothold, Schedule, Standing};
+use crate::engine::schedule::{Board, Decision, Foothold, HeldLock, Schedule, Standing};
 use crate::engine::{Reach, SessionId, Step, StepKind};
 use crate::explore::{Footprint, Search, Waits};
 use crate::report::{SessionReport, Statement};
@@ -20,16 +20,38 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Lore {
     /// Tables whose rows are checked against each other at COMMIT: a deferrable foreign key's own, and the one it refers to.
     pub deferred: Vec<(String, String)>,
+    /// Functions of the user's that do what no lock tells, in lower case.
+    pub functions: HashSet<String>,
+    /// Tables with triggers that do.
+    pub guarded: HashSet<String>,
+    /// What is drawn from them is drawn at once, not at COMMIT.
+    pub sequences: HashSet<String>,
     /// Statements that were seen to touch what they were said to, and those that were not.
     trusted: HashSet<String>,
     mistrusted: HashSet<String>,
 }
 
 impl Lore {
-    /// Of these deferrable foreign keys.
+    /// Knowing this, and nothing of statements yet.
     #[must_use]
-    pub fn new(deferred: Vec<(String, String)>) -> Self {
-        Self { deferred, ..Self::default() }
+    pub fn new(
+        deferred: Vec<(String, String)>,
+        functions: HashSet<String>,
+        guarded: HashSet<String>,
+        sequences: HashSet<String>,
+    ) -> Self {
+        Self { deferred, functions, guarded, sequences, ..Self::default() }
+    }
+
+    /// How a statement can be felt by others.
+    fn manner(&self, step: &Step) -> Manner {
+        let text = text(step);
+        let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
+        let calls = |word: &str| self.functions.contains(&word.to_lowercase());
+        if !self.functions.is_empty() && text.split(|letter| !is_part(letter)).any(calls) {
+            return Manner::Opaque;
+        }
+        Manner::of(text)
     }
 }
 
@@ -144,7 +166,7 @@ impl<'a> Explorer<'a> {
                 let ends = matches!(step.kind, StepKind::Commit | StepKind::Rollback);
                 let label = label(step);
                 let known = self.reach(chosen, step).is_some() && self.lore.trusted.contains(&label);
-                !ends && !known && Manner::of(&label) != Manner::Silent && !board.failed[chosen]
+                !ends && !known && self.lore.manner(step) != Manner::Silent && !board.failed[chosen]
             })
     }
 
@@ -229,7 +251,7 @@ impl<'a> Explorer<'a> {
                 self.lore.trusted.insert(label(&step));
             }
         }
-        let manner = Manner::of(&label(&step));
+        let manner = self.lore.manner(&step);
         if manner == Manner::Opaque {
             ledger.opaque = true;
             self.unsettled[session] = true;
@@ -254,6 +276,9 @@ impl<'a> Explorer<'a> {
             (_, None) => {
                 self.unbounded |= failed;
                 let mut footprint = ledger.locks(held);
+                for lock in held.iter().filter(|lock| self.lore.sequences.contains(&lock.object)) {
+                    footprint.reads_at_once(&lock.object);
+                }
                 if manner == Manner::Undoing {
                     footprint.frees.extend(ledger.taken());
                 }
@@ -275,7 +300,10 @@ impl<'a> Explorer<'a> {
             }
             _ => footprint.unknown = true,
         }
-        footprint.unknown |= failed || manner == Manner::Opaque;
+        let guarded = |lock: &HeldLock| {
+            lock.of_relation && lock.mode != "AccessShareLock" && self.lore.guarded.contains(&lock.object)
+        };
+        footprint.unknown |= failed || manner == Manner::Opaque || held.iter().any(guarded);
         self.ledgers[session] = ledger;
         footprint
     }
@@ -402,8 +430,13 @@ fn wanted(step: &Step) -> String {
 /// A statement without what may well differ from run to run: its parameters, and the names that Django makes up for savepoints
 /// and cursors.
 fn label(step: &Step) -> String {
-    let words = step.sql.split(" -- ").next().unwrap_or_default().split(' ');
+    let words = text(step).split(' ');
     words.map(|word| if is_made_up(word) { "…" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
+/// A statement without its parameters.
+fn text(step: &Step) -> &str {
+    step.parameters_at.and_then(|at| step.sql.get(..at)).unwrap_or(&step.sql)
 }
 
 /// Whether a word is a name such as `"s139757812164288_x7"` or `"_django_curs_139757812164288_sync_1"`.
@@ -422,7 +455,7 @@ mod tests {
     #[test]
     fn a_label_is_the_same_in_every_run() {
         for (sql, expected) in [
-            ("SELECT 1 FROM \"s\" WHERE id = %s -- 7", "SELECT 1 FROM \"s\" WHERE id = %s"),
+            ("SELECT -- why\n 1", "SELECT -- why\n 1"),
             ("SAVEPOINT \"s139757812164288_x7\"", "SAVEPOINT …"),
             ("ROLLBACK TO SAVEPOINT \"s139757812164288_x7\"", "ROLLBACK TO SAVEPOINT …"),
             ("FETCH _django_curs_139757812164288_sync_1", "FETCH …"),
@@ -430,5 +463,7 @@ mod tests {
         ] {
             assert_eq!(label(&Step::statement("", sql)), expected);
         }
+        let given = Step { parameters_at: Some(10), ..Step::statement("", "SELECT %s; -- 7 -- 8") };
+        assert_eq!(label(&given), "SELECT %s;");
     }
 }

@@ -33,6 +33,10 @@ impl Ledger {
                 footprint.takes.insert((Object::Keys(one.table.clone()), Lock::Row(RowLock::Update)));
                 self.keys.insert(one.table.clone());
             }
+            if one.access == Access::Write {
+                // Whoever would insert the row's key waits for this, although the key stays what it is.
+                footprint.takes.insert((Object::Keys(one.table.clone()), Lock::Row(RowLock::KeyShare)));
+            }
             if mode == TableLock::RowExclusive {
                 self.write(&one.table, &rows);
             }

@@ -54,6 +54,14 @@ def text_of(error: BaseException) -> str:
         return ""
 
 
+def first_line_of(error: BaseException) -> str:
+    """Return the first line of what an exception says; nothing where its own ``__str__`` fails."""
+    try:
+        return str(error).strip().partition("\n")[0].strip()
+    except Exception:  # noqa: BLE001 it is the user's code
+        return ""
+
+
 def sqlstate(error: BaseException) -> str | None:
     """Return an exception's SQLSTATE; psycopg2 calls it ``pgcode``."""
     found = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from django_lockstep._core import Search
 from django_lockstep.exceptions import Nondeterministic, UsageError
-from django_lockstep.testing import driver
 from django_lockstep.testing.aborts import is_the_abort
 from django_lockstep.testing.between import between
 from django_lockstep.testing.bounds import DEPTH, Bounds
@@ -18,7 +17,8 @@ from django_lockstep.testing.lost_update import MOST_SESSIONS, LostUpdates
 from django_lockstep.testing.names import letter
 from django_lockstep.testing.progress import Progress
 from django_lockstep.testing.remarks import Contention, remarks
-from django_lockstep.testing.row_gate import may_meet
+from django_lockstep.testing.row_gate import with_many_rows
+from django_lockstep.testing.source import source_of_error, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,18 +52,24 @@ class Explorer:
         self.setup = setup
         self.invariant = invariant
         self.state = state
+        self.search: Search | None = None
+        """The search; those beside it are held to what it has seen the callables do."""
         self.runs = 0
         """How many schedules were begun, those beside the search and those begun again included."""
         self.contention = Contention()
         self.hung = False
         self.deadlocked = False
-        self.several = False
-        """Whether statements over many rows can meet (``row_gate``)."""
+        self.several: set[str] = set()
+        """The sessions that may have locked several rows by one statement (``row_gate``)."""
         self.spelt: str | None = None
         """The schedule as it was given, where there is more to it than an order."""
         self.cut = False
         """Whether there was no time for all of what follows the search."""
         self.found: dict[tuple[object, ...], Finding] = {}
+        self.seen: set[tuple[object, ...]] = set()
+        """What the present schedule has shown, …"""
+        self.serially_seen: set[tuple[object, ...]] = set()
+        """… and what is so with one callable after the other, too."""
         self.literal: set[tuple[object, ...]] = set()
         """Of which findings the report is that of their own schedule."""
         self.lost_updates = LostUpdates(self)
@@ -83,7 +89,7 @@ class Explorer:
         """
         began = time.monotonic()
         self.lost_updates.wanted &= judged
-        search = self.search_within(bounds, only, strict=True)
+        self.search = search = self.search_within(bounds, only, strict=True)
         enough = False
         try:
             with Progress() as progress:
@@ -97,6 +103,11 @@ class Explorer:
                 and_then(self, began + bounds.max_seconds)
             if judged:
                 self.judge(search)
+            for key in self.serially_seen & self.found.keys():
+                found = self.found[key]
+                self.found[key] = replace(
+                    found, about=f"{found.about}; so it is with one after the other: no race"
+                )
             if only is None:
                 self.found = {
                     key: finding if key in self.literal else self.shown(finding)
@@ -160,7 +171,7 @@ class Explorer:
         most = bounds.max_schedules
         return Search(
             list(names or self.ensemble.names),
-            self.state.deferred,
+            self.state.lore,
             preemptions=bounds.preemptions,
             seed=bounds.seed,
             depth=DEPTH if bounds.depth is None else bounds.depth,
@@ -169,6 +180,7 @@ class Explorer:
             reduced=bounds.reduced,
             max_schedules=None if math.isinf(most) else int(most),
             max_seconds=None if math.isinf(bounds.max_seconds) else bounds.max_seconds,
+            like=self.search if names is None else None,
         )
 
     def start_over(self) -> None:
@@ -226,7 +238,7 @@ class Explorer:
     def take_down(self, ran: Ran) -> None:
         """Add what a schedule has come to."""
         report = ran.report
-        self.several = self.several or may_meet(report)
+        self.several |= with_many_rows(report)
         self.contention.hear(report)
         if report.outcome in {"timeout", "blocked_by_outsider"}:
             self.hung = True
@@ -236,15 +248,20 @@ class Explorer:
         self.take_down_deadlock(ran)
         for session in report.sessions:
             error = session.exception
-            if session.outcome == "serialization_failure":
+            refusals = (
+                event
+                for event in report.events
+                if event.session == session.name and event.sqlstate == "40001"
+            )
+            if refusal := next(refusals, None):  # it may have caught that
                 self.add(
                     ("serialization_failure", session.name),
                     "serialization_failure",
-                    f"the server refused {session.name}: {session.message}",
+                    f"the server refused {session.name}: {refusal.message}",
                     ran,
                 )
             if error is not None and not is_the_abort(error, session.outcome):
-                what = f"{session.name} raised {type(error).__name__}: {driver.text_of(error)}"
+                what = f"{session.name} raised {told(error)}"
                 self.add(
                     ("exception", session.name, type(error)),
                     "exception",
@@ -253,6 +270,9 @@ class Explorer:
                 )
         self.lost_updates.take_down(ran)
         self.check(ran)
+        if ran.serial is not None:
+            self.serially_seen |= self.seen
+        self.seen = set()
 
     def take_down_deadlock(self, ran: Ran, schedule: str | None = None) -> None:
         """Add a deadlock, if the run came to one; ``schedule``: where it is not all in the run's order."""
@@ -277,11 +297,14 @@ class Explorer:
                 returned = self.invariant()
                 broken = not returned and returned is not None
             about = "the invariant returned False"
+            key: tuple[object, ...] = ("violation",)
         except UsageError:
             raise
         except Exception as error:  # noqa: BLE001 whatever it raises says that it is broken
             broken = True
-            about = f"the invariant raised {type(error).__name__}: {driver.text_of(error)}"
+            about = f"the invariant raised {told(error)}"
+            # Not by its text, which may have an address in it.
+            key = ("violation", type(error), source_of_error(error))
         else:
             if broken and returned is not False:
                 hint = "Have it return True or False (bool(…) around it), or raise."
@@ -290,7 +313,7 @@ class Explorer:
                     hint=hint,
                 )
         if broken:
-            self.add(("violation", about), "violation", about, ran.whole())
+            self.add(key, "violation", about, ran.whole())
 
     def judge(self, search: Search) -> None:
         """Find the lost updates: what no serial order comes to."""
@@ -316,6 +339,7 @@ class Explorer:
         self, key: tuple[object, ...], kind: str, about: str, ran: Ran, schedule: str | None = None
     ) -> None:
         """Add a finding, or count it where it is known; the simplest schedule is kept."""
+        self.seen.add(key)
         known = self.found.get(key)
         seen = known.seen + 1 if known else 1
         if known is None or (ran.preemptions, len(ran.order), not ran.literal) < (

@@ -62,6 +62,7 @@ class Steps:
         statement: str,
         act: Callable[[], Any],
         rows: Callable[[], int] | None = None,
+        parameters: str | None = None,
     ) -> Any:
         """Wait at the gate, do it, and tell what became of it.
 
@@ -70,9 +71,8 @@ class Steps:
         if self._within:
             return act()
         source = nearest_source() or self.fallback
-        known = () if self.reach is None else (self.reach,)
         self.at_gate = True
-        released = self.gate.arrive(kind, name, statement, source, *known)
+        released = self.gate.arrive(kind, name, statement, source, self.reach, parameters)
         self.at_gate = False
         if not released:
             if kind == "rollback":
@@ -173,10 +173,11 @@ class _Gates:
         cursor = context["cursor"]
         return self._take(
             text,
-            shown(text, params, many=many),
+            text,
             lambda: execute(sql, params, many, context),
             lambda: cursor.rowcount,
             lambda watch: watch.reach(self.connection.alias, text, params, many=many),
+            shown(params, many=many),
         )
 
     def commit(self, commit: Callable[[], Any]) -> Any:
@@ -222,6 +223,7 @@ class _Gates:
         act: Callable[[], Any],
         rows: Callable[[], int],
         reach: Callable[[Watch], Reach | None] = Watch.unknown,
+        parameters: str | None = None,
     ) -> Any:
         raw = self.connection.connection
         idle = driver.transaction_status(raw) == driver.IDLE
@@ -233,10 +235,10 @@ class _Gates:
         self.steps.locate(raw)
         watch = self.steps.watch
         if watch is None:
-            return self.steps.take(kind, name_of(text), statement, act, rows)
+            return self.steps.take(kind, name_of(text), statement, act, rows, parameters)
         watch.before(self.connection.alias, raw, kind, self.steps.gate)
         self.steps.reach = reach(watch)
-        result = self.steps.take(kind, name_of(text), statement, act, rows)
+        result = self.steps.take(kind, name_of(text), statement, act, rows, parameters)
         watch.look(self.connection.alias, raw, rows())
         watch.after(self.connection.alias, raw, kind, text, self.steps.gate)
         return result

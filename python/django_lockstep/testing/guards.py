@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def refuse_too_few(functions: Sequence[Callable[[], Any]]) -> None:
     """Raise ``UsageError`` unless these are two callables or more, each of which does something when it is called."""
     if len(functions) < 2:
-        hint = "Give two callables or more."
+        is_list = bool(functions) and isinstance(functions[0], list | tuple)
+        hint = "Give two callables or more" + (", not a list of them: put a * before it." if is_list else ".")
         raise UsageError(f"There is nothing to run together. {hint}", hint=hint)
     for function in functions:
         refuse_uncallable(function)

@@ -128,12 +128,10 @@ class LostUpdates:
 
 def _gave_up(session: SessionReport) -> bool:
     """Whether a session was aborted, and has not got through that statement later: then it went without."""
-    if session.outcome not in _ABORTED:
-        return False
     statements = session.statements
     refused = [place for place, statement in enumerate(statements) if statement.sqlstate in _RETRIED]
     if not refused:
-        return True
+        return session.outcome in _ABORTED
     same = [later for later in statements[refused[-1] + 1 :] if later.step == statements[refused[-1]].step]
     return not any(later.finished is not None and later.sqlstate is None for later in same)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def meet(explorer: Explorer, until: float, *, hired: Callable[[list[str]], Ensemble]) -> None:
     """Run the schedules with a gate, if there are any; not after this time."""
-    if not explorer.several:
+    if len(explorer.several) < 2:
         return
     rows = [_surveyed(explorer, number) for number in range(len(explorer.callables))]
     meets = list(dict.fromkeys(meetings(rows)))

@@ -82,9 +82,10 @@ class _FreeSteps(Steps):
         statement: str,
         act: Callable[[], Any],
         rows: Callable[[], int] | None = None,
+        parameters: str | None = None,
     ) -> Any:
         try:
-            return super().take(kind, name, statement, act, rows)
+            return super().take(kind, name, statement, act, rows, parameters)
         except Stopped:
             return act()
 
@@ -97,9 +98,11 @@ class _Door:
         self._gate: Gate | None = None
         self._is_over = False
 
-    def arrive(self, kind: Any, name: str, statement: str, source: str | None) -> bool:
+    def arrive(
+        self, kind: Any, name: str, statement: str, source: str | None, reach: Any, parameters: str | None
+    ) -> bool:
         gate = self._open()
-        return gate is not None and gate.arrive(kind, name, statement, source)
+        return gate is not None and gate.arrive(kind, name, statement, source, reach, parameters)
 
     def locate(self, backend_pid: int) -> None:
         if gate := self._open():

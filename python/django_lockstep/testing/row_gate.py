@@ -81,13 +81,13 @@ def read(schedule: str) -> tuple[str, Row] | None:
     return None
 
 
-def may_meet(report: Report) -> bool:
-    """Whether two sessions have a statement that may have locked several rows."""
-    several = [
-        any((taken.rows or 0) > 1 and taken.step.startswith(_LOCKING) for taken in session.statements)
+def with_many_rows(report: Report) -> set[str]:
+    """Return the sessions with a statement that may have locked several rows. Behind another one it may find none."""
+    return {
+        session.name
         for session in report.sessions
-    ]
-    return sum(several) > 1
+        if any((taken.rows or 0) > 1 and taken.step.startswith(_LOCKING) for taken in session.statements)
+    }
 
 
 def meetings(rows: Sequence[Mapping[int, set[Row]]]) -> Iterator[Meeting]:

@@ -8,7 +8,10 @@ import sys
 import sysconfig
 from functools import cache, partial
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
+
+from django_lockstep.testing import driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +55,22 @@ def source_of(function: Callable[..., Any]) -> str | None:
         return None
     code = getattr(inspect.unwrap(function), "__code__", None)
     return _place(code.co_filename, code.co_firstlineno) if code is not None else None
+
+
+def source_of_error(error: BaseException) -> str | None:
+    """Return ``file:line`` of the innermost line of the user's that an exception came through."""
+    place = None
+    for frame, line in walk_tb(error.__traceback__):
+        if _is_users(str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename):
+            place = _place(frame.f_code.co_filename, line)
+    return place
+
+
+def told(error: BaseException) -> str:
+    """Return an exception's name, the first line of what it says, and where it came from."""
+    text = driver.first_line_of(error)
+    place = source_of_error(error)
+    return f"{type(error).__name__}{': ' if text else ''}{text}{f' (at {place})' if place else ''}"
 
 
 def source_of_thread(ident: int | None) -> str | None:

@@ -54,6 +54,20 @@ SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.
 WHERE relkind = 'm' AND relispopulated AND pg_has_role(relowner, 'USAGE')
 ORDER BY 1
 """
+_OWN = "nspname NOT IN ('pg_catalog', 'information_schema')"
+_FUNCTIONS = f"""
+SELECT DISTINCT lower(proname) FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace
+WHERE provolatile = 'v' AND {_OWN} AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+"""
+"""A block with EXCEPTION lets go of its locks before anybody can ask; others change the session, or try a lock."""
+_GUARDED = f"""
+SELECT DISTINCT format('%I.%I', nspname, relname) FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
+JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_proc ON pg_proc.oid = tgfoid
+WHERE NOT tgisinternal AND (prosrc ~* 'exception|advisory|set_config|notify|dblink' OR EXISTS (
+  SELECT FROM pg_proc called JOIN pg_namespace n ON n.oid = called.pronamespace
+  WHERE called.provolatile = 'v' AND {_OWN} AND called.prorettype <> 'trigger'::regtype
+  AND position(lower(called.proname) IN lower(pg_proc.prosrc)) > 0))
+"""
 _SEQUENCES = """
 SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'S' AND relpersistence <> 't' AND nspname NOT IN ('pg_catalog', 'information_schema')
@@ -119,7 +133,10 @@ class State:
             name: keys for name, keys in self._asked(_KEYS) if name in self._tables
         }
         """The columns of the tables' primary keys."""
-        self.deferred: list[tuple[str, str]] = self._asked(_DEFERRED)
+        functions = {name for (name,) in self._asked(_FUNCTIONS)}
+        guarded = {name for (name,) in self._asked(_GUARDED)}
+        self.lore = (self._asked(_DEFERRED), functions, guarded, set(sequences))
+        """What a search must know of the tables (``Search``)."""
         ((self._privileged,),) = self._asked("SELECT current_setting('is_superuser') = 'on'")
         self._views = [name for (name,) in self._asked(_VIEWS)]
         with transaction.atomic(using=using):

@@ -62,14 +62,14 @@ def ends_transaction(sql: str) -> str | None:
     return _ENDS.get(words[1].upper())
 
 
-def shown(sql: str, parameters: Any, *, many: bool = False) -> str:
-    """Return the statement with its parameters, shortened, as a comment at its end."""
+def shown(parameters: Any, *, many: bool = False) -> str | None:
+    """Return a statement's parameters, shortened; ``None`` where it has none."""
     if not parameters:
-        return sql
+        return None
     if many:
         rows = list(parameters)
-        return f"{sql} -- {len(rows)} × {_listed(rows[0]) if rows else ''}"
-    return f"{sql} -- {_listed(parameters)}"
+        return f"{len(rows)} × {_listed(rows[0]) if rows else ''}"
+    return _listed(parameters)
 
 
 def text_of(sql: Any, connection: Any) -> str:
