@@ -286,7 +286,7 @@ def test_a_lock_that_is_not_to_be_had_is_an_exception_of_the_code(limit: str) ->
             raise BusyError from error
 
     result = explore(book, book, setup=accounts)
-    found = {(finding.kind, finding.about.split(":")[0]) for finding in result.findings}
+    found = {(finding.kind, finding.about.split(" (")[0]) for finding in result.findings}
     raised = {("exception", "A raised BusyError"), ("exception", "B raised BusyError")}
     assert found & raised, result.to_text()
     assert {kind for kind, _ in found} == {"exception"}, result.to_text()

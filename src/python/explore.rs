@@ -137,11 +137,7 @@ impl PySearch {
             Some(other) => search.remembering(&other.search.lock().unwrap_or_else(PoisonError::into_inner).0),
             None => search,
         };
-        Self {
-            names,
-            order,
-            search: Mutex::new((search, Lore::new(deferred, functions, guarded, sequences))),
-        }
+        Self { names, order, search: Mutex::new((search, Lore::new(deferred, functions, guarded, sequences))) }
     }
 
     /// Whether another schedule is to be run; ``run`` must follow.

@@ -24,7 +24,7 @@ STOPS = {
 """Why a search is not complete, in words."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Finding:
     """One fault, and the simplest schedule that shows it."""
 
@@ -42,6 +42,9 @@ class Finding:
     seen: int
     """How many schedules showed it."""
 
+    def __repr__(self) -> str:
+        return f"<Finding {self.kind}: {self.about}; only={self.schedule!r}>"
+
     def __str__(self) -> str:
         return self.told()
 
@@ -50,7 +53,7 @@ class Finding:
         return Exploration((self,)).faces.finding_to_text(0, argument=argument)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exploration:
     """The outcome of ``explore``."""
 
@@ -156,6 +159,10 @@ class Exploration:
             notes=list(self.notes),
             elapsed=self.elapsed,
         )
+
+    def __repr__(self) -> str:
+        schedules = "".join(f"; {one.kind}: only={one.schedule!r}" for one in self.findings)
+        return f"<Exploration {self.verdict}{schedules}>"
 
     def __str__(self) -> str:
         return self.to_text()

@@ -39,12 +39,7 @@ fn differences(tables: &[Table], sessions: &[String], left: &Told<'_>, serial: &
     for row in mine {
         let table = &tables[row.table];
         let Some(same) = counterpart(table, row, &theirs) else {
-            let what = format!(
-                "{}: a row {} is left; one after the other leaves none like it",
-                name(table),
-                spelt(table, row)
-            );
-            found.push((Rank::Row, what));
+            found.push((Rank::Row, counted(table, row, count(&left.rows, row), count(&serial.rows, row))));
             continue;
         };
         let other = theirs.swap_remove(same);
@@ -67,8 +62,7 @@ fn differences(tables: &[Table], sessions: &[String], left: &Told<'_>, serial: &
     }
     for row in theirs {
         let table = &tables[row.table];
-        let what = format!("{}: no row {} is left; one after the other leaves one", name(table), spelt(table, row));
-        found.push((Rank::Row, what));
+        found.push((Rank::Row, counted(table, row, count(&left.rows, row), count(&serial.rows, row))));
     }
     for ((session, is), was) in sessions.iter().zip(left.raised).zip(serial.raised) {
         if is != was {
@@ -76,11 +70,30 @@ fn differences(tables: &[Table], sessions: &[String], left: &Told<'_>, serial: &
             found.push((Rank::Raised, format!("{session} raises {is}; one after the other it raises {was}")));
         }
     }
+    // Of several that are alike, each has said the same.
+    found.dedup();
     // A row that is another one takes those with it that refer to it.
     if found.iter().any(|(rank, _)| *rank != Rank::Key) {
         found.retain(|(rank, _)| *rank != Rank::Key);
     }
     found
+}
+
+/// How many rows are like this one.
+fn count(rows: &[Coloured<'_>], row: &Coloured<'_>) -> usize {
+    rows.iter().filter(|other| other.colour == row.colour).count()
+}
+
+/// That another number of rows like this one is left.
+fn counted(table: &Table, row: &Coloured<'_>, left: usize, serial: usize) -> String {
+    let (table, row) = (name(table), spelt(table, row));
+    match (left, serial) {
+        (1, 0) => format!("{table}: a row {row} is left; one after the other leaves none like it"),
+        (0, 1) => format!("{table}: no row {row} is left; one after the other leaves one"),
+        (0, _) => format!("{table}: no row {row} is left; one after the other leaves {serial}"),
+        (1, _) => format!("{table}: 1 row {row} is left; one after the other leaves {serial}"),
+        _ => format!("{table}: {left} rows {row} are left; one after the other leaves {serial}"),
+    }
 }
 
 /// The place of the row that this one is to be compared with: that of the same key or, where a sequence gives that or

@@ -18,8 +18,18 @@ pub(super) fn lock_timeout(story: &Story) -> String {
              longer than deadlock_timeout.",
             timeout_told(story)
         ),
+        _ if failed.iter().all(|name| !has_waited(story, name)) => format!(
+            "{who} {} refused a lock with 55P03: another session had it, and NOWAIT does not wait.",
+            if failed.len() == 1 { "was" } else { "were" }
+        ),
         _ => format!("{who} gave up waiting with 55P03: the lock was not to be had in time."),
     }
+}
+
+/// Whether a session waited in the statement that was refused.
+fn has_waited(story: &Story, name: &str) -> bool {
+    let sessions = story.sessions.iter().filter(|session| session.name == name);
+    sessions.flat_map(|session| &session.statements).any(|one| one.sqlstate.as_deref() == Some("55P03") && one.waited)
 }
 
 pub(super) fn statement_timeout(story: &Story) -> String {

@@ -27,7 +27,8 @@ pub struct Finding {
 /// What a lost update is, and what prevents it.
 const LOST: &str = "One has overwritten what another had written, or has acted on what it had read before another changed \
                     it. What prevents it: lock what is read before it is written, by select_for_update() within the \
-                    atomic() that writes it; or let the database do both in one statement, by F() or update().";
+                    atomic() that writes it; or let the database do both in one statement, by F() or update(); for a row \
+                    that must be there once, a unique constraint.";
 
 impl Finding {
     /// Its kind as words.
@@ -93,7 +94,7 @@ impl Finding {
             "violation" => format!("{about} {}", report.explanation),
             "exception" if matches!(report.outcome, Outcome::NoConflict | Outcome::Error | Outcome::Deadlock) => {
                 format!(
-                    "{about} Catch within the function what is expected there, and what comes after it is seen as well."
+                    "{about} If it is expected there, catch it within the function, and what comes after it is seen as well."
                 )
             }
             _ => report.explanation.clone(),
