@@ -143,7 +143,7 @@ def test_rows_that_are_there_twice_are_told() -> None:
             Parent.objects.create(number=7)
 
     assert told(explore(once, once)) == [
-        ("lost_update", "orm_parent: a row (number = 7) is left; one after the other leaves none like it")
+        ("lost_update", "orm_parent: 2 rows (number = 7) are left; one after the other leaves 1")
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -241,3 +242,48 @@ def test_a_retry_that_works_leaves_the_deadlock_alone() -> None:
 
     result = explore(retries, lambda: locks(2, 1), setup=accounts)
     assert {finding.kind for finding in result.findings} == {"deadlock"}, str(result)
+
+
+def test_a_violation_that_takes_no_race_says_so() -> None:
+    def broken() -> None:
+        raise ValueError("never right at " + hex(id(object())))
+
+    findings = explore(deposit, deposit, setup=accounts, invariant=broken).findings
+    (found,) = [finding for finding in findings if finding.kind == "violation"]
+    told = r"the invariant raised ValueError: never right at 0x\w+ \(at tests/test_explore_told.py:\d+\); so it is with"
+    assert re.fullmatch(f"{told} one after the other: no race", found.about)
+
+
+def test_rows_that_are_there_twice_are_counted() -> None:
+    def get_or_create() -> None:
+        if not Account.objects.filter(balance=7).exists():
+            Account.objects.create(balance=7)
+
+    (found,) = explore(get_or_create, get_or_create).findings
+    assert found.about == "orm_account: 2 rows (balance = 7) are left; one after the other leaves 1"
+
+
+def test_a_choice_that_shows_only_when_a_finding_is_confirmed() -> None:
+    calls = itertools.count()
+
+    def unsteady() -> None:
+        account = Account.objects.get(pk=2 if next(calls) == 5 else 1)
+        account.balance += 5
+        account.save()
+
+    # The sixth call is in the run that is to confirm the lost update: the search is begun anew, and does not forget it.
+    result = explore(unsteady, deposit, setup=accounts)
+    assert {finding.kind for finding in result.findings} == {"lost_update"}
+    assert next(calls) > 6
+
+
+def test_a_transaction_that_is_left_open_is_told_as_rolled_back() -> None:
+    def left_open() -> None:
+        transaction.set_autocommit(False)
+        Account.objects.filter(pk=1).update(balance=5)
+
+    accounts()
+    report = run_together(left_open, lambda: Account.objects.count())
+    assert report.sessions[0].outcome == "rolled_back"
+    assert any("left_open left its transaction open" in note for note in report.notes)
+    assert Account.objects.get(pk=1).balance != 5

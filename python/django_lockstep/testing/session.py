@@ -224,6 +224,7 @@ class Session:
                 for connection in self._connections:
                     stack.enter_context(gated(connection, steps))
                 self.result = _finished(function())
+                self._end_what_is_open()
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 what a callable raises is told by the report
@@ -245,6 +246,19 @@ class Session:
             else:
                 refused = driver.server_error(raised)
                 gate.leave(_told(raised), driver.sqlstate(refused) if refused else None)
+
+    def _end_what_is_open(self) -> None:
+        """Roll back a transaction that the callable has left open, as Django does when it closes the connection."""
+        for connection in self._connections:
+            raw = connection.connection
+            if raw is None or raw.closed or connection.in_atomic_block:
+                continue
+            if driver.transaction_status(raw) != driver.IDLE:
+                connection.close()
+                self.aftermath = (
+                    f"{self.name} left its transaction open, so it was rolled back, as when Django closes the "
+                    "connection. End it with transaction.commit(), or use transaction.atomic()."
+                )
 
     def _tidy(self) -> None:
         """Keep the connection for the next callable, as good as new; close any other."""
