@@ -1,9 +1,11 @@
 //! The search as a schedule: asks it at every choice, and learns from the server what each step touched.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::label::{label, wanted};
 use super::ledger::Ledger;
+use super::lore::Lore;
 use super::manner::Manner;
 use super::order::Route;
 use super::strayed::Strayed;
@@ -14,46 +16,6 @@ use crate::report::{SessionReport, Statement};
 
 /// A session that tells when the server has looked for a deadlock is waited for, unless it is silent for so long.
 const CHECK_PATIENCE: Duration = Duration::from_secs(1);
-
-/// What is known of the tables, and was learnt of statements, in the course of a search.
-#[derive(Clone, Debug, Default)]
-pub struct Lore {
-    /// Tables whose rows are checked against each other at COMMIT: a deferrable foreign key's own, and the one it refers to.
-    pub deferred: Vec<(String, String)>,
-    /// Functions of the user's that do what no lock tells, in lower case.
-    pub functions: HashSet<String>,
-    /// Tables with triggers that do.
-    pub guarded: HashSet<String>,
-    /// What is drawn from them is drawn at once, not at COMMIT.
-    pub sequences: HashSet<String>,
-    /// Statements that were seen to touch what they were said to, and those that were not.
-    trusted: HashSet<String>,
-    mistrusted: HashSet<String>,
-}
-
-impl Lore {
-    /// Knowing this, and nothing of statements yet.
-    #[must_use]
-    pub fn new(
-        deferred: Vec<(String, String)>,
-        functions: HashSet<String>,
-        guarded: HashSet<String>,
-        sequences: HashSet<String>,
-    ) -> Self {
-        Self { deferred, functions, guarded, sequences, ..Self::default() }
-    }
-
-    /// How a statement can be felt by others.
-    fn manner(&self, step: &Step) -> Manner {
-        let text = text(step);
-        let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
-        let calls = |word: &str| self.functions.contains(&word.to_lowercase());
-        if !self.functions.is_empty() && text.split(|letter| !is_part(letter)).any(calls) {
-            return Manner::Opaque;
-        }
-        Manner::of(text)
-    }
-}
 
 /// Runs one schedule of a search.
 pub struct Explorer<'a> {
@@ -411,59 +373,4 @@ fn reach_of(session: usize, footholds: &[Foothold]) -> BTreeSet<usize> {
         }
     }
     seen
-}
-
-/// What must be the same after the same beginning: the statement, and the rows of which it is known to be.
-fn wanted(step: &Step) -> String {
-    let mut rows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for reach in step.reach.iter().flatten() {
-        rows.entry(&reach.table).or_default().extend(reach.key.as_deref());
-    }
-    let of = |(table, keys): (&str, BTreeSet<&str>)| match keys.len() {
-        0 => String::new(),
-        1 => format!(" (row {} of {table})", keys.into_iter().collect::<String>()),
-        _ => format!(" (rows {} of {table})", keys.into_iter().collect::<Vec<_>>().join(", ")),
-    };
-    rows.into_iter().fold(label(step), |wanted, rows| wanted + &of(rows))
-}
-
-/// A statement without what may well differ from run to run: its parameters, and the names that Django makes up for savepoints
-/// and cursors.
-fn label(step: &Step) -> String {
-    let words = text(step).split(' ');
-    words.map(|word| if is_made_up(word) { "…" } else { word }).collect::<Vec<_>>().join(" ")
-}
-
-/// A statement without its parameters.
-fn text(step: &Step) -> &str {
-    step.parameters_at.and_then(|at| step.sql.get(..at)).unwrap_or(&step.sql)
-}
-
-/// Whether a word is a name such as `"s139757812164288_x7"` or `"_django_curs_139757812164288_sync_1"`.
-fn is_made_up(word: &str) -> bool {
-    let name = word.trim_matches('"');
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let savepoint = name.strip_prefix('s').and_then(|rest| rest.split_once("_x"));
-    name.starts_with("_django_curs_") || savepoint.is_some_and(|(thread, number)| digits(thread) && digits(number))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::label;
-    use crate::engine::Step;
-
-    #[test]
-    fn a_label_is_the_same_in_every_run() {
-        for (sql, expected) in [
-            ("SELECT -- why\n 1", "SELECT -- why\n 1"),
-            ("SAVEPOINT \"s139757812164288_x7\"", "SAVEPOINT …"),
-            ("ROLLBACK TO SAVEPOINT \"s139757812164288_x7\"", "ROLLBACK TO SAVEPOINT …"),
-            ("FETCH _django_curs_139757812164288_sync_1", "FETCH …"),
-            ("SELECT \"s1_y2\", \"sx_x1\"", "SELECT \"s1_y2\", \"sx_x1\""),
-        ] {
-            assert_eq!(label(&Step::statement("", sql)), expected);
-        }
-        let given = Step { parameters_at: Some(10), ..Step::statement("", "SELECT %s; -- 7 -- 8") };
-        assert_eq!(label(&given), "SELECT %s;");
-    }
 }

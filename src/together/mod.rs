@@ -4,13 +4,16 @@
 //! at its [`Gate`], and a [`Schedule`]; it comes back as a [`Report`].
 
 mod explorer;
+mod label;
 mod ledger;
+mod lore;
 mod manner;
 mod order;
 mod pace;
 mod strayed;
 
-pub use explorer::{Explorer, Lore};
+pub use explorer::Explorer;
+pub use lore::Lore;
 pub use order::{Given, Route, Turns};
 pub use pace::Paced;
 pub use strayed::Strayed;

@@ -238,6 +238,7 @@ class Explorer:
     def take_down(self, ran: Ran) -> None:
         """Add what a schedule has come to."""
         report = ran.report
+        self.seen = set()
         self.several |= with_many_rows(report)
         self.contention.hear(report)
         if report.outcome in {"timeout", "blocked_by_outsider"}:
@@ -272,7 +273,6 @@ class Explorer:
         self.check(ran)
         if ran.serial is not None:
             self.serially_seen |= self.seen
-        self.seen = set()
 
     def take_down_deadlock(self, ran: Ran, schedule: str | None = None) -> None:
         """Add a deadlock, if the run came to one; ``schedule``: where it is not all in the run's order."""
