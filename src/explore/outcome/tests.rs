@@ -137,7 +137,7 @@ fn rows_too_many_or_too_few_are_told() {
     assert_eq!(
         about(&outcomes.lost(&[serial], &[more, less])),
         [
-            "parent: a row (name = 'a b') is left; one after the other leaves none like it",
+            "parent: 2 rows (name = 'a b') are left; one after the other leaves 1",
             "parent: no row (name = 'a b') is left; one after the other leaves one",
         ]
     );
