@@ -102,43 +102,19 @@ impl Step {
 
     /// The step that begins a transaction; `sql` must end with a query that returns `pg_backend_pid`.
     pub fn begin(sql: impl Into<String>) -> Self {
-        Self {
-            kind: StepKind::Begin,
-            name: "BEGIN".to_owned(),
-            sql: sql.into(),
-            source: None,
-            reach: None,
-            keeps: false,
-            parameters_at: None,
-        }
+        Self { kind: StepKind::Begin, ..Self::statement("BEGIN", sql) }
     }
 
     /// COMMIT.
     #[must_use]
     pub fn commit() -> Self {
-        Self {
-            kind: StepKind::Commit,
-            name: "COMMIT".to_owned(),
-            sql: "COMMIT".to_owned(),
-            source: None,
-            reach: None,
-            keeps: false,
-            parameters_at: None,
-        }
+        Self { kind: StepKind::Commit, ..Self::statement("COMMIT", "COMMIT") }
     }
 
     /// ROLLBACK.
     #[must_use]
     pub fn rollback() -> Self {
-        Self {
-            kind: StepKind::Rollback,
-            name: "ROLLBACK".to_owned(),
-            sql: "ROLLBACK".to_owned(),
-            source: None,
-            reach: None,
-            keeps: false,
-            parameters_at: None,
-        }
+        Self { kind: StepKind::Rollback, ..Self::statement("ROLLBACK", "ROLLBACK") }
     }
 }
 
