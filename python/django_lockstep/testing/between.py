@@ -47,8 +47,6 @@ def _open() -> list[BaseDatabaseWrapper]:
     return [
         connection
         for connection in connections.all(initialized_only=True)
-        if connection.connection is not None
-        and connection.vendor == "postgresql"
-        and not connection.connection.closed
-        and (connection.in_atomic_block or driver.transaction_status(connection.connection) != driver.IDLE)
+        if connection.vendor == "postgresql"
+        and (connection.in_atomic_block or driver.is_in_transaction(connection.connection))
     ]

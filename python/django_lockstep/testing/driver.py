@@ -25,6 +25,11 @@ def transaction_status(connection: Any) -> int:
     return int(pgconn.transaction_status if pgconn is not None else connection.get_transaction_status())
 
 
+def is_in_transaction(connection: Any) -> bool:
+    """Whether there is a connection, and a transaction is open on it, failed or not."""
+    return connection is not None and not connection.closed and transaction_status(connection) != IDLE
+
+
 def may_set_all(connection: Any) -> bool:
     """Whether the connection's present role is a superuser, and a SET may be sent now."""
     pipeline = getattr(getattr(connection, "pgconn", None), "pipeline_status", 0)

@@ -245,7 +245,7 @@ class _Gates:
 
     def _end(self, kind: str, name: str, act: Callable[[], Any]) -> Any:
         raw = self.connection.connection
-        if raw is None or raw.closed or driver.transaction_status(raw) == driver.IDLE:
+        if not driver.is_in_transaction(raw):
             return act()
         self.steps.locate(raw)
         self.steps.reach = None

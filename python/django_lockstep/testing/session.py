@@ -250,10 +250,7 @@ class Session:
     def _end_what_is_open(self) -> None:
         """Roll back a transaction that the callable has left open, as Django does when it closes the connection."""
         for connection in self._connections:
-            raw = connection.connection
-            if raw is None or raw.closed or connection.in_atomic_block:
-                continue
-            if driver.transaction_status(raw) != driver.IDLE:
+            if driver.is_in_transaction(connection.connection) and not connection.in_atomic_block:
                 connection.close()
                 self.aftermath = (
                     f"{self.name} left its transaction open, so it was rolled back, as when Django closes the "
